@@ -1,0 +1,37 @@
+/* Series: regular variates with masks, in the groups that are forecast together. */
+#ifndef TOTO_SERIES_SERIES_H
+#define TOTO_SERIES_SERIES_H
+
+#include "../base/arena.h"
+#include "../table/timestamp.h"
+
+/* A variate that will be written. */
+struct variate {
+    const char *id; /* as the output writes it */
+    size_t group;   /* index into groups; SIZE_MAX for a bad variate (its rows are null) */
+    size_t row;     /* its row in the group's values */
+    struct time_axis axis; /* of the variate's group; of its own rows when it is bad */
+};
+
+/* Variates that see each other, on one regular time grid. Nothing here is padded to patches. */
+struct group {
+    size_t n_variates;
+    size_t n_steps;          /* points of context, the same for all variates, at least 1 */
+    float *values;           /* [n_variates][n_steps], finite; the fill value where missing */
+    uint8_t *observed;       /* [n_variates][n_steps], 1 where a value was read */
+    const size_t *variates;  /* [n_variates]: each row's index into series->variates, ascending */
+};
+
+struct toto_series {
+    struct variate *variates; /* in order of first appearance in the input */
+    size_t n_variates;
+    struct group *groups;     /* in order of their first variate */
+    size_t n_groups;
+    size_t n_bad;             /* variates skipped or null */
+    const char *id_name;      /* columns of the output, as the input called them */
+    const char *time_name;    /* (else unique_id, ds) */
+    char delimiter;
+    struct arena arena;       /* owns all of the above */
+};
+
+#endif

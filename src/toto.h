@@ -1,0 +1,231 @@
+/* libtoto: forecasts time series with Datadog's Toto foundation models.
+ *
+ * A forecast in ten lines:
+ *
+ *     struct toto_error err;
+ *     struct toto_table *table = NULL; struct toto_series *series = NULL;
+ *     struct toto_model *model = NULL; struct toto_device *device = NULL; struct toto_writer *out = NULL;
+ *     const struct toto_forecast_options options = toto_forecast_defaults();
+ *     if (toto_table_read((const char *[]){"sales.csv"}, 1, NULL, &table, &err) ||
+ *         toto_series_make(table, NULL, &series, &err) || toto_model_open("model/", &model, &err) ||
+ *         toto_device_open("auto", 0, &device, &err) ||
+ *         toto_writer_open(&(struct toto_writer_options){0}, series, &options, &out, &err) ||
+ *         toto_forecast_run(model, device, series, &options, toto_writer_put, out, &err) ||
+ *         toto_writer_close(out, &err))
+ *         fprintf(stderr, "toto: %s\n", err.message);
+ *
+ * Ownership: what toto_X_open, _read or _make hands out is the caller's and goes back through
+ * toto_X_free (or _close), which take NULL. A const pointer is borrowed. Series do not keep their table,
+ * so a table may be freed as soon as its series are made; a model keeps its mapping until it is freed.
+ *
+ * Errors: a call that can fail returns enum toto_status; on failure err->message holds the whole
+ * message, without a newline, and out parameters are left NULL. Status values are exit codes (sysexits.h).
+ */
+#ifndef TOTO_H
+#define TOTO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TOTO_VERSION "0.1.0"
+
+enum toto_status {
+    TOTO_STATUS_OK = 0,
+    TOTO_STATUS_USAGE = 64,     /* an option or argument that cannot be */
+    TOTO_STATUS_DATA = 65,      /* the input or the model is wrong */
+    TOTO_STATUS_NO_INPUT = 66,  /* the input or the model was not found */
+    TOTO_STATUS_NETWORK = 69,   /* a model host cannot be reached */
+    TOTO_STATUS_BUG = 70,       /* toto itself is wrong */
+    TOTO_STATUS_RESOURCE = 71,  /* no device, no memory */
+    TOTO_STATUS_CREATE = 73,    /* an output cannot be created */
+    TOTO_STATUS_IO = 74,        /* reading or writing failed */
+    TOTO_STATUS_RETRY = 75,     /* a lock is held */
+    TOTO_STATUS_CONFIG = 78,    /* a configuration file is wrong */
+};
+
+struct toto_error {
+    char message[1024];
+};
+
+/* ---- Messages and memory of the process ---------------------------------------------------------- */
+
+enum toto_log_level { TOTO_LOG_ERROR, TOTO_LOG_WARN, TOTO_LOG_INFO, TOTO_LOG_DEBUG };
+
+/* Every message of the library goes to fn (none by default), one line without a newline at a time.
+ * Messages above `level` are not even formatted. fn may be called from any thread. */
+typedef void toto_log_fn(void *user, enum toto_log_level level, const char *line);
+void toto_log_set(enum toto_log_level level, toto_log_fn *fn, void *user);
+
+/* Upper bound of the bytes that toto allocates (mappings of model files do not count); 0: none.
+ * An allocation that would pass it fails, and the call that needed it returns TOTO_STATUS_RESOURCE. */
+void toto_memory_set_limit(size_t bytes);
+size_t toto_memory_used(void); /* bytes allocated now */
+size_t toto_memory_peak(void); /* the most so far */
+
+/* Path of the mapped model file that holds this address, or NULL. Safe in a signal handler: a file cut
+ * short while it is mapped raises SIGBUS, and only the program can decide what then happens. */
+const char *toto_mapped_path(const void *address);
+
+/* ---- Table: CSV files become typed columns ------------------------------------------------------- */
+
+enum toto_layout { TOTO_LAYOUT_AUTO, TOTO_LAYOUT_WIDE, TOTO_LAYOUT_LONG };
+enum toto_on_error { TOTO_ON_ERROR_FAIL, TOTO_ON_ERROR_SKIP, TOTO_ON_ERROR_NULL };
+
+struct toto_table_options {
+    enum toto_layout layout;
+    const char *id;             /* column names; NULL: found by name */
+    const char *time;
+    const char *const *targets; /* NULL: found by name or type */
+    size_t n_targets;
+    const char *const *drops;   /* columns to leave out */
+    size_t n_drops;
+    const char *group;          /* column that groups the series of long input, or NULL */
+    enum toto_on_error on_error; /* a bad cell spoils its series alone unless FAIL */
+};
+
+struct toto_table;
+
+/* Reads files (one table with one header; "-" is standard input) as CSV. Errors name file, line and
+ * field. options NULL: all defaults. */
+enum toto_status toto_table_read(const char *const *paths, size_t n_paths,
+                                 const struct toto_table_options *options, struct toto_table **table,
+                                 struct toto_error *err);
+void toto_table_free(struct toto_table *table);
+
+/* ---- Series: columns become regular variates with masks ------------------------------------------ */
+
+enum toto_fill { TOTO_FILL_FFILL, TOTO_FILL_NONE, TOTO_FILL_LINEAR };
+enum toto_group { TOTO_GROUP_AUTO, TOTO_GROUP_ALL, TOTO_GROUP_NONE, TOTO_GROUP_COLUMN };
+
+struct toto_series_options {
+    enum toto_fill fill;
+    enum toto_group group; /* AUTO: wide all, long none */
+    size_t context;        /* the last so many points are kept; 0: 4096 */
+    enum toto_on_error on_error;
+};
+
+struct toto_series;
+
+enum toto_status toto_series_make(const struct toto_table *table, const struct toto_series_options *options,
+                                  struct toto_series **series, struct toto_error *err);
+void toto_series_free(struct toto_series *series);
+size_t toto_series_count(const struct toto_series *series);      /* variates that will be written */
+size_t toto_series_bad_count(const struct toto_series *series);  /* skipped or written as null */
+
+/* ---- Models and devices -------------------------------------------------------------------------- */
+
+struct toto_model;
+
+/* Maps a checkpoint folder (config.json, model.safetensors or shards with an index), or a .safetensors
+ * file with config.json beside it, and checks all of it. */
+enum toto_status toto_model_open(const char *path, struct toto_model **model, struct toto_error *err);
+void toto_model_free(struct toto_model *model);
+
+struct toto_model_info {
+    const char *family;        /* "toto-1.0" */
+    const char *path;          /* the folder */
+    uint64_t n_parameters;     /* of the tensors that the family uses */
+    uint64_t weights_bytes;    /* in the files */
+    size_t n_tensors, n_files;
+    char dtypes[64];           /* e.g. "F32", "F16+BF16" */
+    int patch_size, d_model, n_layers, n_heads, d_ff;
+    const char *attributes;    /* more lines "key: value\n" that only this family has */
+};
+void toto_model_inspect(const struct toto_model *model, struct toto_model_info *info);
+
+/* SHA-256 of the n-th weight file as 64 hexadecimal digits. */
+enum toto_status toto_model_sha256(const struct toto_model *model, size_t file, char hex[65],
+                                   const char **name, struct toto_error *err);
+
+struct toto_device;
+
+/* name: "auto" or "cpu"; n_threads 0: what the affinity mask and the cgroup quota allow. */
+enum toto_status toto_device_open(const char *name, size_t n_threads, struct toto_device **device,
+                                  struct toto_error *err);
+void toto_device_free(struct toto_device *device);
+
+/* ---- Forecast ------------------------------------------------------------------------------------ */
+
+enum toto_point { TOTO_POINT_MEDIAN, TOTO_POINT_MEAN };
+
+struct toto_forecast_options {
+    size_t horizon;           /* steps */
+    size_t n_samples;         /* trajectories; 0: the mean forecast alone */
+    size_t samples_per_batch; /* most trajectories in memory at once; 0: planned */
+    bool kv_cache;
+    uint64_t seed;
+    enum toto_point point;
+    const double *quantiles;  /* ascending or not, each in [0, 1]; borrowed */
+    size_t n_quantiles;
+    bool keep_samples;        /* hand the trajectories to the sink too */
+    size_t memory;            /* most bytes that toto allocates; 0: planned from the machine */
+};
+
+/* 96 steps, 256 samples, KV cache, seed 0, median, quantiles 0.1 to 0.9. */
+struct toto_forecast_options toto_forecast_defaults(void);
+
+/* One variate's forecast; borrowed for the time of the call. All values are finite, or the whole series
+ * is null (`missing`: bad input under TOTO_ON_ERROR_NULL). */
+struct toto_forecast {
+    size_t series;           /* index of the variate, in order of first appearance */
+    bool missing;
+    const float *point;      /* [horizon] */
+    const float *quantiles;  /* [n_quantiles][horizon] */
+    const float *samples;    /* [horizon][n_samples], or NULL */
+};
+
+/* Called once a variate in order of first appearance; a status other than OK ends the run. */
+typedef enum toto_status toto_forecast_sink(void *user, const struct toto_forecast *forecast,
+                                            struct toto_error *err);
+
+struct toto_plan {
+    size_t n_series, n_groups;
+    size_t groups_per_batch, samples_per_batch;
+    size_t memory_bytes;   /* the most that the run will allocate, input included */
+    size_t least_bytes;    /* the least that would do */
+    size_t limit_bytes;    /* what --memory or the machine sets */
+    const char *device;
+    size_t n_threads;
+};
+
+/* Plans the run; TOTO_STATUS_RESOURCE with the least that would do if it cannot fit. */
+enum toto_status toto_forecast_plan(const struct toto_model *model, const struct toto_device *device,
+                                    const struct toto_series *series,
+                                    const struct toto_forecast_options *options, struct toto_plan *plan,
+                                    struct toto_error *err);
+
+/* Forecasts all series: plans, then streams each variate to the sink in order. */
+enum toto_status toto_forecast_run(const struct toto_model *model, struct toto_device *device,
+                                   const struct toto_series *series,
+                                   const struct toto_forecast_options *options, toto_forecast_sink *sink,
+                                   void *user, struct toto_error *err);
+
+/* ---- Output: forecasts become text --------------------------------------------------------------- */
+
+struct toto_writer_options {
+    const char *path;         /* NULL or "-": standard output; else written aside and renamed by close */
+    const char *samples_path; /* every trajectory as CSV, written aside and renamed too; NULL: none */
+    const double *levels;     /* central intervals in percent; their quantiles stand in the forecast options */
+    size_t n_levels;
+    size_t n_quantile_columns; /* the first so many quantiles of the forecast options are columns */
+};
+
+struct toto_writer;
+
+/* Creates the outputs; the header goes out with the first row or at close, so a failed run leaves
+ * nothing. The quantiles of the forecast options are laid out as the quantile columns first, then lo and
+ * hi of each level: lo is (1 - level/100)/2, hi is 1 - lo. */
+enum toto_status toto_writer_open(const struct toto_writer_options *options,
+                                  const struct toto_series *series,
+                                  const struct toto_forecast_options *forecast,
+                                  struct toto_writer **writer, struct toto_error *err);
+toto_forecast_sink toto_writer_put;
+/* Flushes, checks, renames. On failure the temporary files are removed. Frees the writer either way. */
+enum toto_status toto_writer_close(struct toto_writer *writer, struct toto_error *err);
+/* Removes the temporary files and frees the writer; for a run that failed. Takes NULL. */
+void toto_writer_abort(struct toto_writer *writer);
+/* Removes temporary files of all open writers; safe in a signal handler. */
+void toto_writer_unlink_all(void);
+
+#endif
