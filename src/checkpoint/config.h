@@ -1,0 +1,11 @@
+/* config.json: opening it; the accessors are declared in checkpoint.h. */
+#ifndef TOTO_CHECKPOINT_CONFIG_H
+#define TOTO_CHECKPOINT_CONFIG_H
+
+#include "checkpoint.h"
+
+/* Reads checkpoint->config_path into checkpoint->config. */
+enum toto_status config_open(struct checkpoint *checkpoint, struct toto_error *err);
+void config_close(struct config *config); /* takes NULL */
+
+#endif
