@@ -1,0 +1,336 @@
+/* Options of toto forecast. */
+#include "forecast_options.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "options.h"
+
+enum {
+    MOST_FILES = 4096,
+    MOST_HORIZON = 1000000,
+    MOST_SAMPLES = 1000000,
+    MOST_CONTEXT = 1000000,
+    MOST_THREADS = 1024,
+};
+
+/* The table of argtable2, a field a row, in the order that help prints. */
+struct entries {
+    struct arg_str *model, *device, *dtype, *horizon, *samples, *samples_per_batch;
+    struct arg_lit *no_kv_cache;
+    struct arg_str *quantiles, *levels, *point, *context, *fill, *layout, *id, *time, *target, *drop, *group;
+    struct arg_str *format, *output, *samples_out, *seed, *on_error, *threads, *memory;
+    struct arg_lit *dry_run, *quiet, *verbose, *help;
+    struct arg_file *files;
+    struct arg_end *end;
+};
+
+enum { N_ENTRIES = sizeof(struct entries) / sizeof(void *) };
+
+union table {
+    struct entries by_name;
+    void *by_index[N_ENTRIES]; /* all fields are pointers to structs, which C gives one representation */
+};
+
+struct forecast_options_owned {
+    union table table;
+    const char **targets, **drops;
+    double *quantiles; /* those of the columns, then lo and hi of each level */
+    double *levels;
+};
+
+static const double default_quantiles[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9};
+static const char *const standard_input[] = {"-"};
+
+static void fill_table(struct entries *t)
+{
+    t->model = arg_str0("m", "model", "MODEL", "a folder, or ORG/NAME[@REV] in the Hugging Face cache; "
+                                               "default: TOTO_MODEL");
+    t->device = arg_str0("d", "device", "DEVICE", "auto or cpu; default: TOTO_DEVICE, else auto");
+    t->dtype = arg_str0(NULL, "dtype", "TYPE", "storage of weights and activations: auto or f32");
+    t->horizon = arg_str0("H", "horizon", "N", "steps to forecast; default: 96");
+    t->samples = arg_str0("n", "samples", "N", "trajectories; 0: the mean forecast alone; default: 256");
+    t->samples_per_batch = arg_str0(NULL, "samples-per-batch", "N",
+                                    "most trajectories in memory at once; default: planned from memory");
+    t->no_kv_cache = arg_lit0(NULL, "no-kv-cache", "recompute every step");
+    t->quantiles = arg_str0(NULL, "quantiles", "LIST", "such as 0.05,0.5,0.95; default: 0.1,0.2,...,0.9");
+    t->levels = arg_str0(NULL, "levels", "LIST",
+                         "central intervals in percent, such as 80,95: columns lo-80, hi-80, ...");
+    t->point = arg_str0(NULL, "point", "POINT", "the forecast column: median or mean; default: median");
+    t->context = arg_str0(NULL, "context", "N", "the last N points of a series are read; default: 4096");
+    t->fill = arg_str0(NULL, "fill", "FILL",
+                       "what stands in for a missing value: none, ffill or linear; default: ffill");
+    t->layout = arg_str0(NULL, "layout", "LAYOUT", "auto, wide or long; default: auto");
+    t->id = arg_str0(NULL, "id", "COL", "the column of ids of long input");
+    t->time = arg_str0(NULL, "time", "COL", "the column of times");
+    t->target = arg_str0(NULL, "target", "COL,...", "the columns to forecast");
+    t->drop = arg_str0(NULL, "drop", "COL,...", "columns to leave out");
+    t->group = arg_str0(NULL, "group", "GROUP", "which series see each other: all, none, or a column of "
+                                                "long input; default: wide all, long none");
+    t->format = arg_str0("f", "format", "FORMAT", "of the output: csv");
+    t->output = arg_str0("o", "output", "FILE", "written aside and renamed; default: standard output");
+    t->samples_out = arg_str0(NULL, "samples-out", "FILE", "every trajectory, as CSV");
+    t->seed = arg_str0(NULL, "seed", "N", "same seed, same bytes; default: 0");
+    t->on_error = arg_str0(NULL, "on-error", "WHAT",
+                           "what one bad series does to the rest: fail, skip or null; default: fail");
+    t->threads = arg_str0(NULL, "threads", "N", "default: what the affinity mask and cgroup allow");
+    t->memory = arg_str0(NULL, "memory", "SIZE", "most memory that toto allocates, such as 800M or 2G");
+    t->dry_run = arg_lit0(NULL, "dry-run", "print the plan and run nothing");
+    t->quiet = arg_lit0("q", "quiet", "errors alone on standard error");
+    t->verbose = arg_litn("v", "verbose", 0, 2, "stages and their times on standard error; -vv: more");
+    t->help = arg_lit0("h", "help", "this text");
+    t->files = arg_filen(NULL, NULL, "FILE", 0, MOST_FILES, NULL);
+    t->end = arg_end(8);
+}
+
+/* The text of an option, or NULL if it was not given. */
+static const char *given(const struct arg_str *entry)
+{
+    return entry->count ? entry->sval[0] : NULL;
+}
+
+static enum toto_status read_size(const struct arg_str *entry, const char *name, size_t least, size_t most,
+                                  size_t *value, struct toto_error *err)
+{
+    uint64_t number;
+    if (!entry->count)
+        return TOTO_STATUS_OK;
+    enum toto_status status = option_integer(name, entry->sval[0], least, most, &number, err);
+    if (status == TOTO_STATUS_OK)
+        *value = (size_t)number;
+    return status;
+}
+
+static enum toto_status read_choice(const struct arg_str *entry, const char *name,
+                                    const char *const *choices, size_t n, int *choice,
+                                    struct toto_error *err)
+{
+    return entry->count ? option_choice(name, entry->sval[0], choices, n, choice, err) : TOTO_STATUS_OK;
+}
+
+#define CHOICES(...) (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)
+
+/* The model's side: model, device, how much of what is run. */
+static enum toto_status read_run(const struct entries *t, struct forecast_options *o, struct toto_error *err)
+{
+    enum toto_status status;
+    uint64_t number;
+    int choice = 0;
+
+    o->model = given(t->model) ? given(t->model) : getenv("TOTO_MODEL");
+    const char *from_environment = getenv("TOTO_DEVICE");
+    o->device = given(t->device)                              ? given(t->device)
+                : from_environment && *from_environment != '\0' ? from_environment
+                                                              : "auto";
+    if (strcmp(o->device, "0") == 0)
+        o->device = "cpu";
+    if (strcmp(o->device, "auto") != 0 && strcmp(o->device, "cpu") != 0)
+        return command_fail(err, TOTO_STATUS_RESOURCE, "no device \"%s\"; there are auto and cpu", o->device);
+    if ((status = read_choice(t->dtype, "--dtype", CHOICES("auto", "f32"), &choice, err)) ||
+        (status = read_size(t->horizon, "-H/--horizon", 1, MOST_HORIZON, &o->forecast.horizon, err)) ||
+        (status = read_size(t->samples, "-n/--samples", 0, MOST_SAMPLES, &o->forecast.n_samples, err)) ||
+        (status = read_size(t->samples_per_batch, "--samples-per-batch", 1, MOST_SAMPLES,
+                            &o->forecast.samples_per_batch, err)) ||
+        (status = read_size(t->threads, "--threads", 1, MOST_THREADS, &o->n_threads, err)))
+        return status;
+    if (given(t->seed)) {
+        if ((status = option_integer("--seed", given(t->seed), 0, UINT64_MAX, &number, err)))
+            return status;
+        o->forecast.seed = number;
+    }
+    if (given(t->memory)) {
+        if ((status = option_bytes("--memory", given(t->memory), &o->memory, err)))
+            return status;
+        o->forecast.memory = o->memory;
+    }
+    o->forecast.kv_cache = !t->no_kv_cache->count;
+    o->dry_run = t->dry_run->count > 0;
+    if (t->quiet->count && t->verbose->count)
+        return command_fail(err, TOTO_STATUS_USAGE, "-q/--quiet and -v/--verbose exclude each other");
+    o->log_level = t->quiet->count          ? TOTO_LOG_ERROR
+                   : t->verbose->count == 0 ? TOTO_LOG_WARN
+                   : t->verbose->count == 1 ? TOTO_LOG_INFO
+                                            : TOTO_LOG_DEBUG;
+    return TOTO_STATUS_OK;
+}
+
+/* The input's side: roles of columns, and what becomes of a series. */
+static enum toto_status read_input(const struct entries *t, struct forecast_options *o,
+                                   struct toto_error *err)
+{
+    enum toto_status status;
+    int layout = TOTO_LAYOUT_AUTO, fill = TOTO_FILL_FFILL, on_error = TOTO_ON_ERROR_FAIL;
+
+    if ((status = read_choice(t->layout, "--layout", CHOICES("auto", "wide", "long"), &layout, err)) ||
+        (status = read_choice(t->fill, "--fill", CHOICES("ffill", "none", "linear"), &fill, err)) ||
+        (status = read_choice(t->on_error, "--on-error", CHOICES("fail", "skip", "null"), &on_error, err)) ||
+        (status = read_size(t->context, "--context", 1, MOST_CONTEXT, &o->series.context, err)))
+        return status;
+    o->table.layout = (enum toto_layout)layout;
+    o->table.on_error = (enum toto_on_error)on_error;
+    o->series.on_error = (enum toto_on_error)on_error;
+    o->series.fill = (enum toto_fill)fill;
+    o->table.id = given(t->id);
+    o->table.time = given(t->time);
+    if (given(t->target)) {
+        if ((status = option_names("--target", given(t->target), &o->owned->targets, &o->table.n_targets, err)))
+            return status;
+        o->table.targets = o->owned->targets;
+    }
+    if (given(t->drop)) {
+        if ((status = option_names("--drop", given(t->drop), &o->owned->drops, &o->table.n_drops, err)))
+            return status;
+        o->table.drops = o->owned->drops;
+    }
+    const char *group = given(t->group);
+    if (group && strcmp(group, "all") == 0) {
+        o->series.group = TOTO_GROUP_ALL;
+    } else if (group && strcmp(group, "none") == 0) {
+        o->series.group = TOTO_GROUP_NONE;
+    } else if (group) {
+        o->series.group = TOTO_GROUP_COLUMN;
+        o->table.group = group;
+    }
+    return TOTO_STATUS_OK;
+}
+
+/* The quantiles of the columns, then lo and hi of each level, as toto_writer_open wants them. */
+static enum toto_status read_quantiles(const struct entries *t, struct forecast_options *o,
+                                       struct toto_error *err)
+{
+    enum toto_status status;
+    double *columns = NULL;
+    size_t n_columns = 0;
+
+    if (given(t->quantiles) &&
+        (status = option_numbers("--quantiles", given(t->quantiles), 0, 1, &columns, &n_columns, err)))
+        return status;
+    if (given(t->levels) && (status = option_numbers("--levels", given(t->levels), 0, 100, &o->owned->levels,
+                                                     &o->output.n_levels, err))) {
+        free(columns);
+        return status;
+    }
+    const double *source = columns;
+    if (!given(t->quantiles) && !given(t->levels) && o->forecast.n_samples > 0) {
+        source = default_quantiles;
+        n_columns = sizeof default_quantiles / sizeof *default_quantiles;
+    }
+    size_t n = n_columns + 2 * o->output.n_levels;
+    double *all = malloc((n + 1) * sizeof *all);
+    if (!all) {
+        free(columns);
+        return command_fail(err, TOTO_STATUS_RESOURCE, "not enough memory for the quantiles");
+    }
+    if (n_columns)
+        memcpy(all, source, n_columns * sizeof *all);
+    free(columns);
+    for (size_t i = 0; i < o->output.n_levels; i++) {
+        double lo = (1 - o->owned->levels[i] / 100) / 2;
+        all[n_columns + 2 * i] = lo;
+        all[n_columns + 2 * i + 1] = 1 - lo;
+    }
+    o->owned->quantiles = all;
+    o->output.levels = o->owned->levels;
+    o->output.n_quantile_columns = n_columns;
+    o->forecast.quantiles = all;
+    o->forecast.n_quantiles = n;
+    return TOTO_STATUS_OK;
+}
+
+/* The output's side: columns, files, and what cannot go with -n 0. */
+static enum toto_status read_output(const struct entries *t, struct forecast_options *o,
+                                    struct toto_error *err)
+{
+    enum toto_status status;
+    int format = 0, point = TOTO_POINT_MEDIAN;
+
+    if ((status = read_choice(t->format, "-f/--format", CHOICES("csv"), &format, err)) ||
+        (status = read_choice(t->point, "--point", CHOICES("median", "mean"), &point, err)))
+        return status;
+    o->forecast.point = (enum toto_point)point;
+    o->output.path = given(t->output);
+    o->output.samples_path = given(t->samples_out);
+    if ((o->output.path && !*o->output.path) || (o->output.samples_path && !*o->output.samples_path))
+        return command_fail(err, TOTO_STATUS_USAGE, "option %s: the name of the file is empty",
+                            o->output.path && !*o->output.path ? "-o/--output" : "--samples-out");
+    if (o->output.samples_path &&
+        strcmp(o->output.samples_path, o->output.path ? o->output.path : "-") == 0)
+        return command_fail(err, TOTO_STATUS_USAGE, "-o/--output and --samples-out both write to %s",
+                            o->output.path ? o->output.path : "standard output");
+    o->forecast.keep_samples = o->output.samples_path != NULL;
+    if (o->forecast.n_samples == 0) {
+        const char *clash = given(t->quantiles)                               ? "--quantiles"
+                            : given(t->levels)                                ? "--levels"
+                            : given(t->samples_out)                           ? "--samples-out"
+                            : given(t->point) && point == TOTO_POINT_MEDIAN ? "--point median"
+                                                                              : NULL;
+        if (clash)
+            return command_fail(err, TOTO_STATUS_USAGE,
+                                "%s needs samples, and -n 0 asks for the mean forecast alone", clash);
+        o->forecast.point = TOTO_POINT_MEAN;
+    }
+    return read_quantiles(t, o, err);
+}
+
+static enum toto_status read_files(const struct entries *t, struct forecast_options *o,
+                                   struct toto_error *err)
+{
+    bool stdin_seen = false;
+    o->files = t->files->count ? t->files->filename : standard_input;
+    o->n_files = t->files->count ? (size_t)t->files->count : 1;
+    for (size_t i = 0; i < o->n_files; i++) {
+        if (strcmp(o->files[i], "-") != 0)
+            continue;
+        if (stdin_seen)
+            return command_fail(err, TOTO_STATUS_USAGE, "standard input (-) is named twice");
+        stdin_seen = true;
+    }
+    if (!t->files->count && isatty(STDIN_FILENO))
+        return command_fail(err, TOTO_STATUS_USAGE,
+                            "no FILE is given, and standard input is a terminal. Try 'toto forecast --help'");
+    return TOTO_STATUS_OK;
+}
+
+enum toto_status forecast_options_read(int argc, char **argv, struct forecast_options *options,
+                                       bool *helped, struct toto_error *err)
+{
+    static const struct command_help text = {
+        .command = "forecast",
+        .usage = "[OPTION]... [FILE|-]...",
+        .summary = "Reads series from CSV files (several are one table; none: standard input), and writes\n"
+                   "forecasts as CSV.",
+        .examples = {"toto forecast -m MODEL sales.csv > forecast.csv",
+                     "toto forecast -m MODEL -H 48 --levels 80,95 -o forecast.csv sales.csv"},
+        .notes = "\nEnvironment: TOTO_MODEL, TOTO_DEVICE. man toto-forecast says all of it.\n",
+    };
+    *options = (struct forecast_options){.forecast = toto_forecast_defaults()};
+    struct forecast_options_owned *owned = options->owned = calloc(1, sizeof *owned);
+    if (!owned)
+        return command_fail(err, TOTO_STATUS_RESOURCE, "not enough memory for the options");
+    const struct entries *t = &owned->table.by_name;
+    fill_table(&owned->table.by_name);
+
+    enum toto_status status =
+        options_parse(argc, argv, owned->table.by_index, N_ENTRIES, t->help, &text, helped, err);
+    if (status || *helped)
+        return status;
+    if ((status = read_run(t, options, err)) || (status = read_input(t, options, err)) ||
+        (status = read_output(t, options, err)) || (status = read_files(t, options, err)))
+        return status;
+    return TOTO_STATUS_OK;
+}
+
+void forecast_options_free(struct forecast_options *options)
+{
+    struct forecast_options_owned *owned = options->owned;
+    if (!owned)
+        return;
+    arg_freetable(owned->table.by_index, N_ENTRIES);
+    free(owned->targets);
+    free(owned->drops);
+    free(owned->quantiles);
+    free(owned->levels);
+    free(owned);
+    options->owned = NULL;
+}

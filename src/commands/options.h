@@ -1,0 +1,63 @@
+/* Options: what the commands share in reading their arguments.
+ *
+ * A command fills a table of argtable2 entries that ends in arg_end, and hands it to options_parse. The
+ * helpers below turn the text of one option into a value and name the option, the text and what is
+ * wanted when they cannot. */
+#ifndef TOTO_COMMANDS_OPTIONS_H
+#define TOTO_COMMANDS_OPTIONS_H
+
+#include <argtable2.h>
+
+#include "../toto.h"
+
+#if defined(__GNUC__)
+#define COMMAND_PRINTF(fmt, first) __attribute__((format(printf, fmt, first)))
+#else
+#define COMMAND_PRINTF(fmt, first)
+#endif
+
+/* Writes the message (cut to the size of err->message) and returns status. */
+enum toto_status command_fail(struct toto_error *err, enum toto_status status, const char *fmt, ...)
+    COMMAND_PRINTF(3, 4);
+
+/* The name nearest to `text` by edit distance; the first of equals. names is not empty. */
+const char *nearest_name(const char *text, const char *const *names, size_t n_names);
+
+/* What a command's help shows around its table of options. */
+struct command_help {
+    const char *command;     /* "forecast" */
+    const char *usage;       /* what follows the command */
+    const char *summary;
+    const char *examples[2]; /* whole command lines */
+    const char *notes;       /* lines after the options, or "" */
+};
+
+/* Parses argv (argv[0] is the command) into the table of n entries, the last an arg_end, `help` among
+ * them. If help is asked for, prints it on standard output and sets *helped; else every fault of the
+ * command line is TOTO_STATUS_USAGE. */
+enum toto_status options_parse(int argc, char **argv, void **table, size_t n, const struct arg_lit *help,
+                               const struct command_help *text, bool *helped, struct toto_error *err);
+
+/* ---- Texts to values. `name` is the option with its dashes; text is not NULL. ---------------------- */
+
+/* A whole decimal number within [least, most]. */
+enum toto_status option_integer(const char *name, const char *text, uint64_t least, uint64_t most,
+                                uint64_t *value, struct toto_error *err);
+
+/* A number of bytes: decimal, with K, M, G or T (or KiB, ...) in powers of 1024, or KB, ... of 1000. */
+enum toto_status option_bytes(const char *name, const char *text, size_t *bytes, struct toto_error *err);
+
+/* Index of the text among the n choices. */
+enum toto_status option_choice(const char *name, const char *text, const char *const *choices, size_t n,
+                               int *choice, struct toto_error *err);
+
+/* Numbers between commas, each in [least, most] and different from the others. *values is malloc'd. */
+enum toto_status option_numbers(const char *name, const char *text, double least, double most,
+                                double **values, size_t *n, struct toto_error *err);
+
+/* Names between commas, none empty. A name that holds a comma stands between double quotes. The block
+ * *names holds the texts too; free() it. */
+enum toto_status option_names(const char *name, const char *text, const char ***names, size_t *n,
+                              struct toto_error *err);
+
+#endif
