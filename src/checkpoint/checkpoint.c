@@ -17,6 +17,9 @@
 #define WEIGHTS_NAME "model.safetensors"
 #define INDEX_NAME "model.safetensors.index.json"
 #define WEIGHTS_SUFFIX ".safetensors"
+#define MODEL_IS                                                                                        \
+    "a model is a folder with " CONFIG_NAME " and " WEIGHTS_NAME " (or " INDEX_NAME                      \
+    " and its files), or a .safetensors file with " CONFIG_NAME " beside it"
 
 void tensor_dims_text(const size_t *dims, int n_dims, char *text, size_t size)
 {
@@ -46,6 +49,12 @@ static bool ends_with(const char *text, const char *suffix)
     return length >= suffix_length && strcmp(text + length - suffix_length, suffix) == 0;
 }
 
+static bool exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 || errno != ENOENT;
+}
+
 /* Splits what the user gave: *prefix goes before each file's name, *weights is the one file that was
  * named (NULL: the folder's), checkpoint->path the folder. */
 static enum toto_status locate(const char *path, struct checkpoint *checkpoint, const char **prefix,
@@ -55,11 +64,7 @@ static enum toto_status locate(const char *path, struct checkpoint *checkpoint, 
     size_t length = strlen(path);
     *weights = NULL;
     if (stat(path, &st) != 0)
-        return toto_fail(err, TOTO_STATUS_NO_INPUT,
-                         "%s: %s; a model is a folder with " CONFIG_NAME " and " WEIGHTS_NAME
-                         " (or " INDEX_NAME " and its files), or a .safetensors file with " CONFIG_NAME
-                         " beside it",
-                         path, strerror(errno));
+        return toto_fail(err, TOTO_STATUS_NO_INPUT, "%s: %s; " MODEL_IS, path, strerror(errno));
     if (S_ISDIR(st.st_mode)) {
         while (length > 1 && path[length - 1] == '/')
             length--;
@@ -73,23 +78,16 @@ static enum toto_status locate(const char *path, struct checkpoint *checkpoint, 
         *prefix = arena_strndup(&checkpoint->arena, path, slash ? folder + 1 : 0);
         checkpoint->path = !slash ? "." : arena_strndup(&checkpoint->arena, path, folder ? folder : 1);
     } else {
-        return toto_fail(err, TOTO_STATUS_DATA,
-                         "%s: is neither a folder nor a .safetensors file, so it is no model", path);
+        return toto_fail(err, TOTO_STATUS_DATA, "%s: is no model; " MODEL_IS, path);
     }
     if (!checkpoint->path || !*prefix)
         return toto_fail_memory(err, "the model's path", length);
     return TOTO_STATUS_OK;
 }
 
-static bool exists(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 || errno != ENOENT;
-}
-
-/* Maps prefix + each name and reads its tensors. */
-static enum toto_status read_files(struct checkpoint *checkpoint, const char *prefix,
-                                   const char *const *names, size_t n, struct toto_error *err)
+/* Maps each file and reads its tensors. The paths' text is borrowed as long as the checkpoint lives. */
+static enum toto_status read_files(struct checkpoint *checkpoint, const char *const *paths, size_t n,
+                                   struct toto_error *err)
 {
     enum toto_status status;
     checkpoint->files = mem_calloc(n, sizeof *checkpoint->files);
@@ -97,10 +95,7 @@ static enum toto_status read_files(struct checkpoint *checkpoint, const char *pr
         return toto_fail_memory(err, "the list of the model's files", n * sizeof *checkpoint->files);
     for (size_t i = 0; i < n; i++) {
         struct mapped_file *file = &checkpoint->files[i];
-        const char *path = join(checkpoint, prefix, names[i]);
-        if (!path)
-            return toto_fail_memory(err, "the list of the model's files", strlen(names[i]));
-        if ((status = mapping_open(path, file, err)))
+        if ((status = mapping_open(paths[i], file, err)))
             return status;
         checkpoint->n_files++;
         if ((status = safetensors_read(file, checkpoint, err)))
@@ -203,7 +198,13 @@ static enum toto_status read_shards(struct checkpoint *checkpoint, const char *p
     for (size_t i = 0; i < n; i++)
         if (i == 0 || strcmp(names[i], names[n_unique - 1]) != 0)
             names[n_unique++] = names[i];
-    if ((status = read_files(checkpoint, prefix, names, n_unique, err)) ||
+    for (size_t i = 0; i < n_unique; i++) {
+        if (!(names[i] = join(checkpoint, prefix, names[i]))) {
+            status = toto_fail_memory(err, "the list of the model's files", strlen(prefix));
+            goto done;
+        }
+    }
+    if ((status = read_files(checkpoint, names, n_unique, err)) ||
         (status = sort_tensors(checkpoint, err)))
         goto done;
     status = check_weight_map(checkpoint, index_path, map, err);
@@ -216,25 +217,28 @@ done:
 enum toto_status checkpoint_open(const char *path, struct checkpoint *checkpoint, struct toto_error *err)
 {
     enum toto_status status;
-    const char *prefix = NULL, *weights, *index_path;
+    const char *prefix = NULL, *weights, *index_path, *weights_path;
     *checkpoint = (struct checkpoint){0};
     if ((status = locate(path, checkpoint, &prefix, &weights, err)))
         goto done;
     checkpoint->config_path = join(checkpoint, prefix, CONFIG_NAME);
-    index_path = join(checkpoint, prefix, INDEX_NAME);
-    if (!checkpoint->config_path || !index_path) {
+    index_path = weights ? "" : join(checkpoint, prefix, INDEX_NAME);
+    weights_path = join(checkpoint, prefix, weights ? weights : WEIGHTS_NAME);
+    if (!checkpoint->config_path || !index_path || !weights_path) {
         status = toto_fail_memory(err, "the model's path", strlen(path));
+        goto done;
+    }
+    bool is_sharded = !weights && exists(index_path);
+    if (!exists(checkpoint->config_path) || (!is_sharded && !exists(weights_path))) {
+        status = toto_fail(err, TOTO_STATUS_NO_INPUT, "%s: there is no %s; " MODEL_IS, checkpoint->path,
+                           exists(checkpoint->config_path) ? WEIGHTS_NAME : CONFIG_NAME);
         goto done;
     }
     if ((status = config_open(checkpoint, err)))
         goto done;
-    if (!weights && exists(index_path)) {
+    if (is_sharded)
         status = read_shards(checkpoint, prefix, index_path, err);
-        goto done;
-    }
-    if (!weights)
-        weights = WEIGHTS_NAME;
-    if (!(status = read_files(checkpoint, prefix, &weights, 1, err)))
+    else if (!(status = read_files(checkpoint, &weights_path, 1, err)))
         status = sort_tensors(checkpoint, err);
 done:
     if (status)
