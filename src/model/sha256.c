@@ -1,7 +1,7 @@
 /* SHA-256 of the weight files. */
 #include <nettle/sha2.h>
 
-#include "../model/model.h"
+#include "model.h"
 
 enum toto_status toto_model_sha256(const struct toto_model *model, size_t file, char hex[65],
                                    const char **name, struct toto_error *err)
