@@ -1,14 +1,18 @@
 # toto: `make help` lists the targets.
 PREFIX ?= /usr/local
 DESTDIR ?=
-CC ?= gcc
 SAN ?=
 V ?= 0
+UPDATE ?= 0
 BUILD ?= build
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wundef -Wwrite-strings
 CFLAGS ?= -O3 -g
-ALL_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -fno-math-errno -fPIE $(WARNINGS) $(WERROR) $(CFLAGS)
+ALL_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -fno-math-errno -fPIE \
+	$(WARNINGS) $(WERROR) $(CFLAGS)
 LIBS := -lcsv -largtable2 -ljansson -lnettle -ldl -lpthread -lm
 ALL_LDFLAGS := -pie $(LDFLAGS)
 ifneq ($(SAN),)
@@ -23,36 +27,122 @@ endif
 SOURCES := $(wildcard src/*/*.c src/*/*/*.c)
 CLI_SOURCES := src/main.c $(wildcard src/commands/*.c)
 LIB_OBJECTS := $(patsubst src/%.c,$(BUILD)/%.o,$(filter-out $(CLI_SOURCES),$(SOURCES)))
-CLI_OBJECTS := $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard $(CLI_SOURCES)))
+CLI_OBJECTS := $(patsubst src/%.c,$(BUILD)/%.o,$(CLI_SOURCES))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 OPS_TESTS := $(patsubst tests/ops/%.c,$(BUILD)/tests/ops/%,$(wildcard tests/ops/test_*.c))
-GOLDEN := $(patsubst tests/golden/%.c,$(BUILD)/tests/golden/%,$(wildcard tests/golden/golden.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+GOLDEN := $(BUILD)/tests/golden/golden
+MAN_PAGES := $(wildcard man/*.1)
 
 all: $(BUILD)/toto
 
 $(BUILD)/toto: $(CLI_OBJECTS) $(BUILD)/libtoto.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(CLI_OBJECTS) $(BUILD)/libtoto.a $(LIBS)
 
 $(BUILD)/libtoto.a: $(LIB_OBJECTS)
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(Q)rm -f $@ && ar rcs $@ $(LIB_OBJECTS)
 
-$(BUILD)/%.o: src/%.c
+$(BUILD)/%.o: src/%.c $(BUILD)/flags $(BUILD)/packages
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/tests/%: tests/%.c $(BUILD)/libtoto.a
+# The compiler and its flags; what they build is built again when they change.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(BUILD)
+	@printf '%s\n' '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || \
+		printf '%s\n' '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' > $@
+
+# Packages are looked for once a build folder and compiler.
+$(BUILD)/packages: $(BUILD)/flags scripts/probe-packages.sh
+	@CC='$(CC)' sh scripts/probe-packages.sh csv argtable2 jansson nettle
+	@touch $@
+
+$(BUILD)/packages-test: $(BUILD)/packages
+	@CC='$(CC)' sh scripts/probe-packages.sh cmocka
+	@touch $@
+
+$(BUILD)/tests/%: tests/%.c $(BUILD)/libtoto.a $(BUILD)/packages-test
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Isrc -MMD -MP -o $@ $< $(BUILD)/libtoto.a -lcmocka $(LIBS)
 
-unit: $(UNIT_TESTS)
-	@for t in $^; do echo "$$t"; $$t || exit 1; done
+# ---- Tests ---------------------------------------------------------------------------------------
+TOTO = $(abspath $(BUILD)/toto)
+CHECK = V=$(V) sh scripts/check.sh
+CHECK_CLI = TOTO=$(TOTO) UPDATE=$(UPDATE) sh tests/cli/run.sh
+CHECK_SOURCE = 'CC="$(CC)" sh tests/headers.sh' 'sh tests/includes.sh' 'TOTO=$(TOTO) sh tests/options.sh'
+
+check: $(UNIT_TESTS) $(OPS_TESTS) $(GOLDEN) $(BUILD)/toto
+	@$(CHECK) $(UNIT_TESTS) $(OPS_TESTS) '$(GOLDEN) tests/golden/toto1' '$(CHECK_CLI)' $(CHECK_SOURCE)
+
+check-unit: $(UNIT_TESTS)
+	@$(CHECK) $(UNIT_TESTS)
+
+check-ops: $(OPS_TESTS)
+	@$(CHECK) $(OPS_TESTS)
+
+check-golden: $(GOLDEN)
+	@$(CHECK) '$(GOLDEN) tests/golden/toto1'
+
+check-cli: $(BUILD)/toto
+	@$(CHECK) '$(CHECK_CLI)'
+
+check-source: $(BUILD)/toto
+	@$(CHECK) $(CHECK_SOURCE)
+
+bench: $(BUILD)/toto
+	@TOTO=$(TOTO) sh scripts/bench.sh
+
+FUZZ_SECONDS ?= 60
+fuzz:
+	@$(MAKE) --no-print-directory CC=clang SAN=fuzzer-no-link,address,undefined BUILD=$(BUILD)-fuzz fuzzers
+	@set -e; for f in $(patsubst $(BUILD)/%,$(BUILD)-fuzz/%,$(FUZZERS)); do \
+		echo "$$f"; mkdir -p $$f.corpus; $$f -max_total_time=$(FUZZ_SECONDS) $$f.corpus tests/fuzz/seeds; done
+
+fuzzers: $(FUZZERS)
+
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(BUILD)/libtoto.a
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -Isrc -MMD -MP -o $@ $< $(BUILD)/libtoto.a $(LIBS)
+
+# ---- Install -------------------------------------------------------------------------------------
+BIN_DIR = $(DESTDIR)$(PREFIX)/bin
+MAN_DIR = $(DESTDIR)$(PREFIX)/share/man/man1
+BASH_DIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+ZSH_DIR = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+
+install: $(BUILD)/toto
+	install -d $(BIN_DIR) $(MAN_DIR) $(BASH_DIR) $(ZSH_DIR)
+	install -m 755 $(BUILD)/toto $(BIN_DIR)/toto
+	install -m 644 $(MAN_PAGES) $(MAN_DIR)
+	install -m 644 scripts/completion/toto.bash $(BASH_DIR)/toto
+	install -m 644 scripts/completion/_toto $(ZSH_DIR)/_toto
+
+uninstall:
+	rm -f $(BIN_DIR)/toto $(addprefix $(MAN_DIR)/,$(notdir $(MAN_PAGES))) $(BASH_DIR)/toto $(ZSH_DIR)/_toto
 
 clean:
-	rm -rf $(BUILD)
+	rm -rf $(BUILD) $(BUILD)-fuzz
+
+help:
+	@echo 'make [TARGET]... [NAME=VALUE]...'
+	@echo ''
+	@echo '  all           the program, $(BUILD)/toto (default)'
+	@echo '  check         all tests; ends with "N passed, N failed"'
+	@echo '  check-unit, check-ops, check-golden, check-cli, check-source   a part of them'
+	@echo '  bench         times a forecast of the full-size model'
+	@echo '  fuzz          feeds random input to the readers for FUZZ_SECONDS each (clang)'
+	@echo '  install       to DESTDIR and PREFIX; uninstall removes it'
+	@echo '  clean         removes what was built'
+	@echo ''
+	@echo '  CC=gcc|clang  SAN=address,undefined  WERROR=-Werror  V=1 (show commands)'
+	@echo '  PREFIX=$(PREFIX)  DESTDIR=  BUILD=$(BUILD)  UPDATE=1 (check-cli rewrites what it expects)'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit clean
+FORCE:
+.PHONY: all check check-unit check-ops check-golden check-cli check-source bench fuzz fuzzers install \
+	uninstall clean help FORCE

@@ -1,0 +1,38 @@
+#!/bin/sh
+# Runs tests and sums them up: each argument is a command that prints a TAP line a test ("ok 3 - name",
+# "not ok 4 - name"). The last line is "N passed, N failed"; the status is 0 only if none failed. A
+# command that ends early, badly or without any test counts as a failure.
+set -u
+log=$(mktemp) || exit 1
+trap 'rm -f "$log"' EXIT
+export CMOCKA_MESSAGE_OUTPUT=TAP
+passed=0
+failed=0
+skipped=0
+
+for command in "$@"; do
+    sh -c "$command" > "$log" 2>&1
+    status=$?
+    ok=$(grep -c '^ok ' "$log")
+    bad=$(grep -c '^not ok ' "$log")
+    skip=$(grep -c '^ok .*# *[Ss][Kk][Ii][Pp]' "$log")
+    planned=$(sed -n 's/^1\.\.\([0-9][0-9]*\).*/\1/p' "$log" | awk '{ n += $1 } END { print n + 0 }')
+    if [ "$((ok + bad))" -lt "$planned" ]; then
+        bad=$((planned - ok))
+    fi
+    if [ "$bad" -eq 0 ] && { [ "$status" -ne 0 ] || [ "$ok" -eq 0 ]; }; then
+        bad=1
+    fi
+    ok=$((ok - skip))
+    printf '%6d passed %4d failed %4d skipped  %s\n' "$ok" "$bad" "$skip" "$command"
+    if [ "${V:-0}" != 0 ] || [ "$bad" -gt 0 ]; then
+        grep -v '^ok ' "$log" | head -n 400
+        [ "$status" -eq 0 ] || echo "(exit status $status)"
+    fi
+    passed=$((passed + ok))
+    failed=$((failed + bad))
+    skipped=$((skipped + skip))
+done
+[ "$skipped" -eq 0 ] || echo "$skipped skipped"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
