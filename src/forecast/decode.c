@@ -211,31 +211,37 @@ struct pass_outputs {
     size_t n_steps;
 };
 
-static struct pass_outputs run_pass(struct decoder *decoder, const struct toto1_pass *pass,
-                                    struct pass_outputs outputs, const struct toto1_watch *watch)
+static struct toto1_buffers pass_buffers(const struct decoder *decoder, struct tensor raw)
 {
     const struct tensor *buffers = decoder->buffers;
-    toto1_forward(decoder->net, pass, &(struct toto1_buffers){
+    return (struct toto1_buffers){
         .patches = buffers[BUF_PATCHES], .x = buffers[BUF_X], .x_read = buffers[BUF_X_READ],
         .y = buffers[BUF_Y], .z = buffers[BUF_Z], .q = buffers[BUF_Q], .h = buffers[BUF_H],
         .space_keys = buffers[BUF_SPACE_KEYS], .space_values = buffers[BUF_SPACE_VALUES],
         .keys = buffers[BUF_KEYS], .values = buffers[BUF_CACHED_VALUES],
-        .steps = buffers[BUF_STEPS], .raw = outputs.raw,
-    }, watch);
+        .steps = buffers[BUF_STEPS], .raw = raw,
+    };
+}
+
+static struct pass_outputs run_pass(struct decoder *decoder, const struct toto1_pass *pass,
+                                    struct pass_outputs outputs)
+{
+    struct toto1_buffers buffers = pass_buffers(decoder, outputs.raw);
+    toto1_forward(decoder->net, pass, &buffers, NULL);
     gather_scales(decoder, pass->read.n, outputs.loc, outputs.scale);
     outputs.n_steps = pass->n_steps;
     return outputs;
 }
 
 /* The contexts, once for all samples: the first patch of each comes from this one distribution. */
-static struct pass_outputs run_contexts(struct decoder *decoder, const struct toto1_watch *watch)
+static struct pass_outputs run_contexts(struct decoder *decoder)
 {
     const struct tensor *buffers = decoder->buffers;
     struct toto1_pass pass = context_pass(decoder);
     return run_pass(decoder, &pass, (struct pass_outputs){
         .raw = buffers[BUF_FIRST_RAW], .loc = buffers[BUF_FIRST_LOC],
         .scale = buffers[BUF_FIRST_SCALE],
-    }, watch);
+    });
 }
 
 /* The next patch of each row, drawn or as the mean, into BUF_NEXT and the trajectories. */
@@ -284,7 +290,7 @@ static void run_samples(struct decoder *decoder, size_t first, size_t count,
         struct toto1_pass pass = step_pass(decoder, step, count);
         outputs = run_pass(decoder, &pass, (struct pass_outputs){
             .raw = buffers[BUF_RAW], .loc = buffers[BUF_LOC_READ], .scale = buffers[BUF_SCALE_READ],
-        }, NULL);
+        });
         next_patch(decoder, step, first, count, outputs);
     }
 }
@@ -346,7 +352,7 @@ enum toto_status decoder_run(struct decoder *decoder, const struct decode_group 
     upload_contexts(decoder);
     upload_overrides(decoder);
     scale_patches(decoder, context_sequences(decoder), true);
-    struct pass_outputs outputs = run_contexts(decoder, NULL);
+    struct pass_outputs outputs = run_contexts(decoder);
     for (size_t first = 0; first < decoder->sizes.samples; first += decoder->shape.chunk) {
         size_t left = decoder->sizes.samples - first;
         run_samples(decoder, first, left < decoder->shape.chunk ? left : decoder->shape.chunk, outputs);
@@ -390,29 +396,31 @@ static void read_watched(void *user, const char *stage, size_t layer, struct ten
     read_stage(user, stage, layer, values, n_rows, width);
 }
 
-/* Parameters of the distribution of the next patch. */
-static void read_distribution(struct stage_reader *reader, struct pass_outputs outputs)
+/* Parameters of the distribution that each of n_rows rows predicts. */
+static void read_distribution(struct stage_reader *reader, size_t n_rows, struct tensor raw)
 {
     struct decoder *decoder = reader->decoder;
     struct backend *backend = decoder->backend;
     const struct toto1_config *config = decoder->net->config;
-    size_t v = decoder->shape.n_variates, width = outputs.n_steps * config->n_components;
-    struct tensor all = {0};
-    reader->status = backend->ops->alloc(backend, TENSOR_F32, 5 * v * width, &all, reader->err);
+    size_t width = config->patch * config->n_components;
+    struct tensor all = {0}, outs[5];
+    if (reader->status == TOTO_STATUS_OK)
+        reader->status =
+            backend->ops->alloc(backend, TENSOR_F32, 5 * n_rows * width, &all, reader->err);
     if (reader->status != TOTO_STATUS_OK)
         return;
-    static const char *const names[5] = {"df", "loc_k", "scale_k", "logits", "probs"};
-    struct tensor outs[5];
+    static const char *const names[5] = {"dist_df", "dist_loc", "dist_scale", "dist_logits",
+                                         "dist_probs"};
     for (size_t i = 0; i < 5; i++)
-        outs[i] = tensor_at(all, i * v * width, v * width);
+        outs[i] = tensor_at(all, i * n_rows * width, n_rows * width);
     backend->ops->mixture_params(backend, &(struct mixture_params_args){
-        .shape = toto1_mixture_shape(config, outputs.n_steps),
-        .raw = outputs.raw,
+        .shape = toto1_mixture_shape(config, config->patch),
+        .raw = raw,
         .df = outs[0], .loc = outs[1], .scale = outs[2], .logits = outs[3], .probs = outs[4],
-        .n_rows = v,
+        .n_rows = n_rows,
     });
     for (size_t i = 0; i < (config->is_mixture ? 5 : 3); i++)
-        read_stage(reader, names[i], 0, outs[i], v, width);
+        read_stage(reader, names[i], 0, outs[i], n_rows, width);
     backend->ops->free(backend, &all);
 }
 
@@ -420,18 +428,38 @@ enum toto_status decoder_stages(struct decoder *decoder, const struct decode_gro
                                 decode_see *see, void *user, struct toto_error *err)
 {
     struct stage_reader reader = {decoder, see, user, TOTO_STATUS_OK, err};
-    size_t p = decoder->net->config->patch, v = decoder->shape.n_variates;
+    struct backend *backend = decoder->backend;
+    const struct toto1_config *config = decoder->net->config;
+    struct tensor steps = {0}, raw = {0};
+    size_t p = config->patch;
     place_groups(decoder, group, 1);
     upload_contexts(decoder);
     scale_patches(decoder, context_sequences(decoder), true);
-    size_t n_patches = v * decoder->places[0].n_patches;
+    size_t n_patches = decoder->shape.n_variates * decoder->places[0].n_patches;
     read_stage(&reader, "scaled", 0, decoder->buffers[BUF_SCALED], n_patches, p);
     read_stage(&reader, "loc", 0, decoder->buffers[BUF_LOC], n_patches, p);
     read_stage(&reader, "scale", 0, decoder->buffers[BUF_SCALE], n_patches, p);
 
-    const struct toto1_watch watch = {read_watched, &reader};
-    struct pass_outputs outputs = run_contexts(decoder, &watch);
+    size_t n_rows = decoder->context_rows;
     if (reader.status == TOTO_STATUS_OK)
-        read_distribution(&reader, outputs);
+        reader.status = backend->ops->alloc(backend, TENSOR_ACTIVATION, n_rows * p * config->d_model,
+                                            &steps, err);
+    if (reader.status == TOTO_STATUS_OK)
+        reader.status =
+            backend->ops->alloc(backend, TENSOR_F32, n_rows * p * config->n_params, &raw, err);
+    if (reader.status == TOTO_STATUS_OK) {
+        const struct toto1_watch watch = {read_watched, &reader};
+        struct toto1_pass pass = context_pass(decoder);
+        struct toto1_buffers buffers = pass_buffers(decoder, raw);
+        pass.read = pass.all;
+        pass.read_index = (struct tensor){0};
+        pass.n_steps = p;
+        pass.use_fold = false;
+        buffers.steps = steps;
+        toto1_forward(decoder->net, &pass, &buffers, &watch);
+        read_distribution(&reader, decoder->shape.n_variates * decoder->places[0].n_tokens, raw);
+    }
+    backend->ops->free(backend, &steps);
+    backend->ops->free(backend, &raw);
     return reader.status;
 }

@@ -74,7 +74,7 @@ static void split_qkv(const struct forward *at, struct tensor z, unsigned parts,
     struct backend *backend = at->net->backend;
     backend->ops->split_qkv(backend, &(struct split_qkv_args){
         .z = z, .parts = parts, .layout = HEAD_INNER, .rows = tokens,
-        .rope = rotate ? at->net->rope : (struct rope_table){0},
+        .rope = rotate ? at->net->rope : (struct rope_table){.rotary_dims = 0},
         .q = at->buffers->q, .keys = keys, .values = values,
         .n_rows = at->rows->n, .n_heads = at->net->config->n_heads,
         .head_dim = at->net->config->head_dim,
