@@ -37,16 +37,24 @@ const char *timestamp_parse(const char *text, size_t length, struct time_format 
 /* Whether a cell of format b may stand in a column of format a (offset and fraction may differ). */
 bool time_format_same(const struct time_format *a, const struct time_format *b);
 
-/* Writes ticks in the format; returns the length, text is NUL-terminated. */
+/* Writes ticks in the format; returns the length, text is NUL-terminated. Empty (0) if no date of the
+ * years 0001 to 9999 has these ticks. */
 size_t timestamp_format(const struct time_format *format, int64_t ticks, char text[TIME_TEXT_SIZE]);
 
-/* The regular axis: ticks of the last row and the fixed step. */
+/* The form of a cell for a person, such as YYYY-MM-DDThh:mmZ; returns its length. */
+size_t time_format_pattern(const struct time_format *format, char text[TIME_TEXT_SIZE]);
+
+/* Day of the month, 1 to 31; false if the format holds no date. */
+bool timestamp_day_of_month(const struct time_format *format, int64_t ticks, int *day);
+
+/* The regular axis: ticks of the last row and the fixed step; step 0: not known (a bad series). */
 struct time_axis {
     struct time_format format;
     int64_t last, step;
 };
 
-/* Time of the step-th point after the last row (1: the first of the forecast). */
+/* Time of the step-th point after the last row (1: the first of the forecast). Empty (0) if the step is
+ * not known or the time is past what its format can write. */
 size_t time_axis_text(const struct time_axis *axis, size_t step, char text[TIME_TEXT_SIZE]);
 
 #endif

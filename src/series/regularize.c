@@ -1,0 +1,310 @@
+/* Rows to points of a fixed step. */
+#include "regularize.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+struct point {
+    int64_t ticks;
+    uint32_t row;
+};
+
+static bool point_before(struct point a, struct point b)
+{
+    return a.ticks != b.ticks ? a.ticks < b.ticks : a.row < b.row;
+}
+
+/* Moves the point at `root` down a heap of n whose later points are in order. */
+static void sift_down(struct point *points, size_t root, size_t n)
+{
+    struct point moved = points[root];
+    for (size_t child = 2 * root + 1; child < n; root = child, child = 2 * root + 1) {
+        child += child + 1 < n && point_before(points[child], points[child + 1]);
+        if (!point_before(moved, points[child]))
+            break;
+        points[root] = points[child];
+    }
+    points[root] = moved;
+}
+
+/* Heapsort: in place, and no order of rows makes it slow. */
+static void points_sort(struct point *points, size_t n)
+{
+    for (size_t root = n / 2; root-- > 0;)
+        sift_down(points, root, n);
+    for (size_t end = n; end-- > 1;) {
+        struct point largest = points[0];
+        points[0] = points[end];
+        points[end] = largest;
+        sift_down(points, 0, end);
+    }
+}
+
+/* b - a of a <= b, which may not fit int64_t. */
+static uint64_t distance(int64_t a, int64_t b)
+{
+    assert(a <= b);
+    return (uint64_t)b - (uint64_t)a;
+}
+
+static int64_t row_time(const struct toto_table *table, const struct key_axis *axis, size_t i)
+{
+    return table->time_column == SIZE_MAX ? (int64_t)i : table_time(table, axis->rows[i]);
+}
+
+/* A length of time for a person. */
+static void step_show(const struct time_format *format, uint64_t step, char out[TIME_TEXT_SIZE])
+{
+    static const struct {
+        uint64_t ns;
+        const char *name;
+    } units[] = {{86400000000000, "d"}, {3600000000000, "h"}, {60000000000, "min"}, {1000000000, "s"},
+                 {1000000, "ms"},       {1, "ns"}};
+    size_t i = 0;
+    if (format->kind == TIME_STAMP) {
+        while (step % units[i].ns)
+            i++;
+        snprintf(out, TIME_TEXT_SIZE, "%" PRIu64 " %s", step / units[i].ns, units[i].name);
+    } else {
+        snprintf(out, TIME_TEXT_SIZE, "%" PRIu64 "%s", step, format->kind == TIME_DATE ? " d" : "");
+    }
+}
+
+/* The time of a row as its cell has it, offset and all. */
+static void time_show(const struct toto_table *table, size_t row, char out[TIME_TEXT_SIZE])
+{
+    struct time_format format = table->format;
+    format.offset_minutes = table_offset_minutes(table, row);
+    timestamp_format(&format, table_time(table, row), out);
+}
+
+/* "series "a": " in long input, nothing in wide. */
+static const char *key_show(const struct toto_table *table, size_t row, char out[80])
+{
+    out[0] = '\0';
+    if (table->layout == TOTO_LAYOUT_LONG)
+        snprintf(out, 80, "series \"%.60s\": ", table->ids.entries[table_key(table, row)].text);
+    return out;
+}
+
+static enum toto_status rows_sort(const struct toto_table *table, uint32_t *rows, size_t n_rows,
+                                  struct toto_error *err)
+{
+    size_t i = 1, bytes;
+    while (i < n_rows && table_time(table, rows[i - 1]) <= table_time(table, rows[i]))
+        i++;
+    if (i >= n_rows)
+        return TOTO_STATUS_OK;
+    struct point *points = size_mul(n_rows, sizeof *points, &bytes) ? mem_alloc(bytes) : NULL;
+    if (!points)
+        return toto_fail_memory(err, "sorting rows by time", bytes);
+    for (i = 0; i < n_rows; i++)
+        points[i] = (struct point){table_time(table, rows[i]), rows[i]};
+    points_sort(points, n_rows);
+    for (i = 0; i < n_rows; i++)
+        rows[i] = points[i].row;
+    mem_free(points);
+    return TOTO_STATUS_OK;
+}
+
+static enum toto_status check_distinct(const struct toto_table *table, const struct key_axis *axis,
+                                       struct toto_error *err)
+{
+    for (size_t i = 1; i < axis->n_rows; i++) {
+        uint32_t earlier = axis->rows[i - 1], later = axis->rows[i];
+        if (table_time(table, earlier) != table_time(table, later))
+            continue;
+        size_t line, other_line;
+        char time[TIME_TEXT_SIZE], key[80];
+        const char *path = table_place(table, later, &line);
+        const char *other_path = table_place(table, earlier, &other_line);
+        time_show(table, later, time);
+        return table_fail(table, TOTO_STATUS_DATA, path, line, table->time_column, err,
+                          "%sthe time %s stands at %s:%zu too; keep one of the two rows",
+                          key_show(table, later, key), time, other_path, other_line);
+    }
+    return TOTO_STATUS_OK;
+}
+
+/* The most frequent difference of neighbours. */
+static enum toto_status step_find(const struct toto_table *table, struct key_axis *axis,
+                                  struct toto_error *err)
+{
+    size_t n = axis->n_rows - 1, i = 1, bytes;
+    axis->step = (int64_t)distance(axis->first, row_time(table, axis, 1));
+    while (i < n && distance(row_time(table, axis, i), row_time(table, axis, i + 1)) ==
+                        (uint64_t)axis->step)
+        i++;
+    if (i == n && axis->step > 0)
+        return TOTO_STATUS_OK;
+    struct point *steps = size_mul(n, sizeof *steps, &bytes) ? mem_alloc(bytes) : NULL;
+    if (!steps)
+        return toto_fail_memory(err, "finding the time step", bytes);
+    for (i = 0; i < n; i++) {
+        /* A difference beyond int64_t turns negative here, and is passed over below. */
+        uint64_t step = distance(row_time(table, axis, i), row_time(table, axis, i + 1));
+        steps[i] = (struct point){.ticks = (int64_t)step};
+    }
+    points_sort(steps, n);
+    size_t most = 0;
+    axis->step = 0;
+    for (size_t start = 0; start < n; start = i) {
+        for (i = start; i < n && steps[i].ticks == steps[start].ticks; i++)
+            ;
+        if (steps[start].ticks > 0 && i - start > most) {
+            most = i - start;
+            axis->step = steps[start].ticks;
+        }
+    }
+    mem_free(steps);
+    return TOTO_STATUS_OK;
+}
+
+/* Whether a step may stand for a month or a year. */
+static bool is_calendar_step(const struct time_format *format, int64_t step)
+{
+    const int64_t day = format->kind == TIME_STAMP ? INT64_C(86400000000000) : 1;
+    int64_t days = step / day;
+    return (format->kind == TIME_DATE || format->kind == TIME_STAMP) && step % day == 0 &&
+           ((days >= 28 && days <= 31) || days == 365 || days == 366);
+}
+
+/* Whether all rows fall on one day of their months. */
+static bool is_one_day_of_month(const struct toto_table *table, const struct key_axis *axis)
+{
+    int first, day;
+    struct time_format format = table->format;
+    for (size_t i = 0; i < axis->n_rows; i++) {
+        format.offset_minutes = table_offset_minutes(table, axis->rows[i]);
+        if (!timestamp_day_of_month(&format, row_time(table, axis, i), i ? &day : &first) ||
+            (i && day != first))
+            return false;
+    }
+    return true;
+}
+
+/* All times must be whole steps apart. Steps of months and years are not fixed: they must not be taken
+ * for 31 or 365 days because a short series happens to have no other. */
+static enum toto_status check_grid(const struct toto_table *table, const struct key_axis *axis,
+                                   struct toto_error *err)
+{
+    bool calendar = axis->step && is_calendar_step(&table->format, axis->step);
+    size_t i = 1, line, other_line;
+    while (i < axis->n_rows && axis->step &&
+           distance(row_time(table, axis, i - 1), row_time(table, axis, i)) % (uint64_t)axis->step == 0)
+        i++;
+    if (i == axis->n_rows && !(calendar && is_one_day_of_month(table, axis)))
+        return TOTO_STATUS_OK;
+    i -= i == axis->n_rows;
+    char time[TIME_TEXT_SIZE], other_time[TIME_TEXT_SIZE], step[TIME_TEXT_SIZE], key[80];
+    const char *path = table_place(table, axis->rows[i], &line);
+    const char *other_path = table_place(table, axis->rows[i - 1], &other_line);
+    time_show(table, axis->rows[i], time);
+    time_show(table, axis->rows[i - 1], other_time);
+    step_show(&table->format, (uint64_t)axis->step, step);
+    key_show(table, axis->rows[i], key);
+    if (calendar)
+        return table_fail(table, TOTO_STATUS_DATA, path, line, table->time_column, err,
+                          "%sno fixed time step: %s follows %s (%s:%zu) as in steps of months or years, "
+                          "which are not read yet; number the rows with integers instead",
+                          key, time, other_time, other_path, other_line);
+    return table_fail(table, TOTO_STATUS_DATA, path, line, table->time_column, err,
+                      "%sno fixed time step: from %s (%s:%zu) to %s is no multiple of %s, the most "
+                      "frequent step; correct the time or leave out the row",
+                      key, other_time, other_path, other_line, time, step);
+}
+
+enum toto_status key_axis_find(const struct toto_table *table, uint32_t *rows, size_t n_rows,
+                               struct key_axis *axis, struct toto_error *err)
+{
+    assert(n_rows > 0);
+    *axis = (struct key_axis){.rows = rows, .n_rows = n_rows, .step = 1};
+    if (table->time_column == SIZE_MAX) {
+        axis->last = (int64_t)n_rows - 1;
+        return TOTO_STATUS_OK;
+    }
+    enum toto_status status = rows_sort(table, rows, n_rows, err);
+    if (status)
+        return status;
+    axis->first = row_time(table, axis, 0);
+    axis->last = row_time(table, axis, n_rows - 1);
+    if (n_rows == 1) {
+        size_t line;
+        char key[80];
+        const char *path = table_place(table, rows[0], &line);
+        axis->step = 0;
+        return table_fail(table, TOTO_STATUS_DATA, path, line, table->time_column, err,
+                          "%sone row has no time step to infer; give two rows, or leave out the time "
+                          "column",
+                          key_show(table, rows[0], key));
+    }
+    if ((status = check_distinct(table, axis, err)) || (status = step_find(table, axis, err)) ||
+        (status = check_grid(table, axis, err)))
+        axis->step = 0;
+    return status;
+}
+
+size_t grid_points(int64_t first, int64_t last, int64_t step, size_t most)
+{
+    uint64_t steps = distance(first, last) / (uint64_t)step;
+    return steps >= most ? most : (size_t)steps + 1;
+}
+
+/* The last value that was observed before a gap, and its place; places before the window are negative
+ * and may be far away, so they are doubles. */
+struct anchor {
+    bool known;
+    double place;
+    float value;
+};
+
+/* Points start to stop - 1 after the anchor, before the value at stop. */
+static void gap_fill(enum toto_fill fill, struct anchor before, size_t start, size_t stop, float after,
+                     float *values)
+{
+    for (size_t i = start; i < stop; i++) {
+        if (fill == TOTO_FILL_NONE || !before.known)
+            values[i] = 0;
+        else if (fill == TOTO_FILL_FFILL)
+            values[i] = before.value;
+        else
+            values[i] = (float)(before.value + ((double)after - before.value) * ((double)i - before.place) /
+                                                   ((double)stop - before.place));
+    }
+}
+
+void regularize_values(const struct toto_table *table, const struct key_axis *axis, size_t value,
+                       int64_t last, size_t n_steps, enum toto_fill fill, float *values,
+                       uint8_t *observed)
+{
+    uint64_t step = (uint64_t)axis->step;
+    struct anchor before = {0};
+    size_t i = axis->n_rows, next = 0; /* next: first point that is not written yet */
+    /* Back to the first row in the window, and on to the last observed row before it. */
+    while (i > 0) {
+        uint64_t back = distance(row_time(table, axis, i - 1), last) / step;
+        float x = table_value(table, axis->rows[i - 1], value);
+        if (back >= n_steps && !isnan(x)) {
+            before = (struct anchor){true, (double)(n_steps - 1) - (double)back, x};
+            break;
+        }
+        i--;
+    }
+    memset(observed, 0, n_steps);
+    for (; i < axis->n_rows; i++) {
+        uint64_t back = distance(row_time(table, axis, i), last) / step;
+        float x = table_value(table, axis->rows[i], value);
+        if (back >= n_steps || isnan(x))
+            continue;
+        size_t place = n_steps - 1 - (size_t)back;
+        gap_fill(fill, before, next, place, x, values);
+        values[place] = x;
+        observed[place] = 1;
+        before = (struct anchor){true, (double)place, x};
+        next = place + 1;
+    }
+    gap_fill(fill, before, next, n_steps, before.value, values);
+}

@@ -1,0 +1,29 @@
+/* Regularize: the rows of one key become points of a fixed step, gaps and missing cells filled. */
+#ifndef TOTO_SERIES_REGULARIZE_H
+#define TOTO_SERIES_REGULARIZE_H
+
+#include "../table/table.h"
+
+/* The rows of a key on their own time grid, last - k * step. */
+struct key_axis {
+    const uint32_t *rows; /* [n_rows] of the table, by time */
+    size_t n_rows;
+    int64_t first, last, step;
+};
+
+/* Sorts the key's rows by time and finds its step: the most frequent difference of neighbours (of equally
+ * frequent ones the smallest), which all times must fit. TOTO_STATUS_DATA on two rows of one time, on a
+ * single row and on times off the grid. */
+enum toto_status key_axis_find(const struct toto_table *table, uint32_t *rows, size_t n_rows,
+                               struct key_axis *axis, struct toto_error *err);
+
+/* Points that the grid from first to last has, at most `most`. */
+size_t grid_points(int64_t first, int64_t last, int64_t step, size_t most);
+
+/* Fills values and observed [n_steps] of the grid that ends at last; axis fits that grid. What was
+ * observed before the window counts in the fill. */
+void regularize_values(const struct toto_table *table, const struct key_axis *axis, size_t value,
+                       int64_t last, size_t n_steps, enum toto_fill fill, float *values,
+                       uint8_t *observed);
+
+#endif

@@ -1,0 +1,385 @@
+/* Select: which cells make which variate, which variates form a group, and what becomes of bad ones. */
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../base/log.h"
+#include "regularize.h"
+#include "series.h"
+
+enum { DEFAULT_CONTEXT = 4096 };
+
+/* A variate on its way: series->variates has the same index. */
+struct choice {
+    uint32_t key, value;
+};
+
+/* A group on its way. */
+struct grid {
+    int64_t first, last, step;
+    size_t last_row; /* of the table: a row of the latest time */
+    size_t n_variates;
+};
+
+struct maker {
+    const struct toto_table *table;
+    struct toto_series_options options;
+    struct toto_series *series;
+    uint32_t *rows;      /* of the table, by key */
+    size_t *key_starts;  /* [n_keys + 1] into rows */
+    struct key_axis *axes;
+    struct choice *choices;
+    struct grid *grids;
+    size_t *named_groups; /* number of a group cell to group; SIZE_MAX: not met yet */
+    size_t all_group;     /* the one group of TOTO_GROUP_ALL, or SIZE_MAX */
+};
+
+/* mem_alloc of count items; sets err if there is no memory. */
+static void *items_alloc(size_t count, size_t size, struct toto_error *err)
+{
+    size_t bytes;
+    void *items = size_mul(count, size, &bytes) ? mem_alloc(bytes) : NULL;
+    if (!items)
+        toto_fail_memory(err, "the series", count);
+    return items;
+}
+
+static void *arena_items(struct arena *arena, size_t count, size_t size, struct toto_error *err)
+{
+    size_t bytes;
+    void *items = size_mul(count, size, &bytes) ? arena_alloc(arena, bytes) : NULL;
+    if (!items)
+        toto_fail_memory(err, "the series", count);
+    return items;
+}
+
+/* Counting sort of rows by key; rows of a key keep the order of the input. */
+static enum toto_status rows_by_key(struct maker *maker, struct toto_error *err)
+{
+    const struct toto_table *table = maker->table;
+    size_t n_keys = table->ids.n_entries;
+    maker->rows = items_alloc(table->n_rows, sizeof *maker->rows, err);
+    maker->key_starts = items_alloc(n_keys + 1, sizeof *maker->key_starts, err);
+    if (!maker->rows || !maker->key_starts)
+        return TOTO_STATUS_RESOURCE;
+    size_t start = 0;
+    for (size_t key = 0; key < n_keys; key++) {
+        maker->key_starts[key] = start;
+        start += table->keys[key].n_rows;
+    }
+    for (size_t row = 0; row < table->n_rows; row++)
+        maker->rows[maker->key_starts[table_key(table, row)]++] = (uint32_t)row;
+    for (size_t key = n_keys; key > 0; key--)
+        maker->key_starts[key] = maker->key_starts[key - 1];
+    maker->key_starts[0] = 0;
+    return TOTO_STATUS_OK;
+}
+
+/* The name of a variate in the output. */
+static const char *variate_id(struct maker *maker, size_t key, size_t value)
+{
+    const struct toto_table *table = maker->table;
+    const char *column = table->columns[table->values[value]].name;
+    if (table->layout == TOTO_LAYOUT_WIDE)
+        return arena_strndup(&maker->series->arena, column, strlen(column));
+    const struct dict_entry *id = &table->ids.entries[key];
+    if (table->n_values == 1)
+        return arena_strndup(&maker->series->arena, id->text, id->length);
+    size_t length = id->length + 1 + strlen(column);
+    char *name = arena_alloc(&maker->series->arena, length + 1);
+    if (name)
+        snprintf(name, length + 1, "%s/%s", id->text, column);
+    return name;
+}
+
+static const char *spoil_find(const struct table_key *key, size_t value)
+{
+    const char *first = NULL; /* the list begins with the latest */
+    for (const struct table_spoil *spoil = key->spoils; spoil; spoil = spoil->next)
+        if (spoil->value == value || spoil->value == SIZE_MAX)
+            first = spoil->message;
+    return first;
+}
+
+static bool is_all_missing(const struct toto_table *table, const struct key_axis *axis, size_t value)
+{
+    for (size_t i = 0; i < axis->n_rows; i++)
+        if (!isnan(table_value(table, axis->rows[i], value)))
+            return false;
+    return true;
+}
+
+static enum toto_status fail_missing(const struct toto_table *table, size_t key, size_t value,
+                                     struct toto_error *err)
+{
+    size_t line;
+    const char *path = table_place(table, table->keys[key].first_row, &line);
+    if (table->layout == TOTO_LAYOUT_WIDE)
+        return table_fail(table, TOTO_STATUS_DATA, path, line, table->values[value], err,
+                          "all values are missing; leave the column out with --drop");
+    return table_fail(table, TOTO_STATUS_DATA, path, line, table->values[value], err,
+                      "series \"%.60s\": all values are missing; leave its rows out",
+                      table->ids.entries[key].text);
+}
+
+/* The group that the key's variates join: an index into grids, or SIZE_MAX for a new one. */
+static size_t *group_slot(struct maker *maker, size_t key)
+{
+    if (maker->options.group == TOTO_GROUP_COLUMN)
+        return &maker->named_groups[maker->table->keys[key].group];
+    return maker->options.group == TOTO_GROUP_ALL ? &maker->all_group : NULL;
+}
+
+/* Members of a group share one grid. */
+static enum toto_status check_member(const struct maker *maker, const struct grid *grid, size_t key,
+                                     struct toto_error *err)
+{
+    const struct key_axis *axis = &maker->axes[key];
+    int64_t low = axis->last < grid->last ? axis->last : grid->last;
+    int64_t high = axis->last < grid->last ? grid->last : axis->last;
+    uint64_t apart = (uint64_t)high - (uint64_t)low;
+    if (axis->step == grid->step && apart % (uint64_t)grid->step == 0)
+        return TOTO_STATUS_OK;
+    size_t line;
+    const char *path = table_place(maker->table, maker->table->keys[key].first_row, &line);
+    return toto_fail(err, TOTO_STATUS_DATA,
+                     "%s:%zu: series \"%.60s\" has %s than the series of its group before it; group "
+                     "series of one step, or forecast each alone with --group none",
+                     path, line, maker->table->ids.entries[key].text,
+                     axis->step == grid->step ? "times between those" : "another time step");
+}
+
+/* Adds a good variate to its group. */
+static void group_join(struct maker *maker, size_t variate, size_t key)
+{
+    const struct key_axis *axis = &maker->axes[key];
+    size_t *slot = group_slot(maker, key);
+    size_t index = slot ? *slot : SIZE_MAX;
+    size_t last_row = axis->rows[axis->n_rows - 1];
+    if (index == SIZE_MAX) {
+        index = maker->series->n_groups++;
+        maker->grids[index] = (struct grid){axis->first, axis->last, axis->step, last_row, 0};
+        if (slot)
+            *slot = index;
+    }
+    struct grid *grid = &maker->grids[index];
+    if (axis->first < grid->first)
+        grid->first = axis->first;
+    if (axis->last > grid->last) {
+        grid->last = axis->last;
+        grid->last_row = last_row;
+    }
+    maker->series->variates[variate].group = index;
+    maker->series->variates[variate].row = grid->n_variates++;
+}
+
+static struct time_axis axis_make(const struct maker *maker, size_t last_row, int64_t last, int64_t step)
+{
+    struct time_axis axis = {maker->table->format, last, step};
+    axis.format.offset_minutes = table_offset_minutes(maker->table, last_row);
+    return axis;
+}
+
+/* What is wrong with the variate, in err; OK if nothing. `of_key`: what is wrong with all of its key. */
+static enum toto_status variate_check(struct maker *maker, size_t key, size_t value,
+                                      const struct toto_error *of_key, struct toto_error *err)
+{
+    const struct toto_table *table = maker->table;
+    const char *spoiled = spoil_find(&table->keys[key], value);
+    if (spoiled)
+        return toto_fail(err, TOTO_STATUS_DATA, "%s", spoiled);
+    if (of_key->message[0])
+        return toto_fail(err, TOTO_STATUS_DATA, "%s", of_key->message);
+    if (is_all_missing(table, &maker->axes[key], value))
+        return fail_missing(table, key, value, err);
+    const size_t *slot = group_slot(maker, key);
+    if (slot && *slot != SIZE_MAX)
+        return check_member(maker, &maker->grids[*slot], key, err);
+    return TOTO_STATUS_OK;
+}
+
+/* The variates of one key. */
+static enum toto_status key_select(struct maker *maker, size_t key, struct toto_error *err)
+{
+    const struct toto_table *table = maker->table;
+    struct toto_series *series = maker->series;
+    struct key_axis *axis = &maker->axes[key];
+    struct toto_error of_key = {.message = ""};
+    size_t start = maker->key_starts[key], n_rows = maker->key_starts[key + 1] - start;
+    enum toto_status status;
+    *axis = (struct key_axis){.rows = maker->rows + start, .n_rows = n_rows};
+    if (!spoil_find(&table->keys[key], SIZE_MAX) &&
+        (status = key_axis_find(table, maker->rows + start, n_rows, axis, &of_key))) {
+        if (status != TOTO_STATUS_DATA || table->layout == TOTO_LAYOUT_WIDE)
+            return toto_fail(err, status, "%s", of_key.message);
+    }
+    for (size_t value = 0; value < table->n_values; value++) {
+        status = variate_check(maker, key, value, &of_key, err);
+        if (status) {
+            if (maker->options.on_error == TOTO_ON_ERROR_FAIL)
+                return status;
+            log_warn("%s", err->message);
+            series->n_bad++;
+            if (maker->options.on_error == TOTO_ON_ERROR_SKIP)
+                continue;
+        }
+        struct variate *variate = &series->variates[series->n_variates];
+        *variate = (struct variate){.id = variate_id(maker, key, value), .group = SIZE_MAX};
+        if (!variate->id)
+            return toto_fail_memory(err, "the series' names", 0);
+        maker->choices[series->n_variates] = (struct choice){(uint32_t)key, (uint32_t)value};
+        if (status)
+            variate->axis = axis_make(maker, axis->rows[n_rows - 1], axis->last, axis->step);
+        else
+            group_join(maker, series->n_variates, key);
+        series->n_variates++;
+    }
+    return TOTO_STATUS_OK;
+}
+
+/* The groups' memory: exactly what the context needs. */
+static enum toto_status groups_alloc(struct maker *maker, struct toto_error *err)
+{
+    struct toto_series *series = maker->series;
+    series->groups = arena_items(&series->arena, series->n_groups, sizeof *series->groups, err);
+    if (!series->groups)
+        return TOTO_STATUS_RESOURCE;
+    for (size_t i = 0; i < series->n_groups; i++) {
+        const struct grid *grid = &maker->grids[i];
+        struct group *group = &series->groups[i];
+        size_t n_steps = grid_points(grid->first, grid->last, grid->step, maker->options.context), n_points;
+        if (!size_mul(n_steps, grid->n_variates, &n_points))
+            return toto_fail_memory(err, "the series", SIZE_MAX);
+        *group = (struct group){.n_steps = n_steps};
+        group->values = arena_items(&series->arena, n_points, sizeof *group->values, err);
+        group->observed = arena_items(&series->arena, n_points, sizeof *group->observed, err);
+        group->variates = arena_items(&series->arena, grid->n_variates, sizeof *group->variates, err);
+        if (!group->values || !group->observed || !group->variates)
+            return TOTO_STATUS_RESOURCE;
+    }
+    return TOTO_STATUS_OK;
+}
+
+static enum toto_status groups_make(struct maker *maker, struct toto_error *err)
+{
+    struct toto_series *series = maker->series;
+    enum toto_status status = groups_alloc(maker, err);
+    if (status)
+        return status;
+    for (size_t i = 0; i < series->n_variates; i++) {
+        struct variate *variate = &series->variates[i];
+        if (variate->group == SIZE_MAX)
+            continue;
+        const struct grid *grid = &maker->grids[variate->group];
+        struct group *group = &series->groups[variate->group];
+        size_t at = variate->row * group->n_steps;
+        assert(variate->row == group->n_variates);
+        ((size_t *)group->variates)[group->n_variates++] = i;
+        regularize_values(maker->table, &maker->axes[maker->choices[i].key], maker->choices[i].value,
+                          grid->last, group->n_steps, maker->options.fill, group->values + at,
+                          group->observed + at);
+        variate->axis = axis_make(maker, grid->last_row, grid->last, grid->step);
+    }
+    return TOTO_STATUS_OK;
+}
+
+/* Which variates see each other, where the options leave it open. */
+static enum toto_status options_settle(struct maker *maker, const struct toto_series_options *options,
+                                       struct toto_error *err)
+{
+    const struct toto_table *table = maker->table;
+    if (options)
+        maker->options = *options;
+    if (maker->options.context == 0)
+        maker->options.context = DEFAULT_CONTEXT;
+    bool column = table->group_column != SIZE_MAX;
+    if (maker->options.group == TOTO_GROUP_AUTO)
+        maker->options.group = table->layout == TOTO_LAYOUT_WIDE ? TOTO_GROUP_ALL
+                               : column                          ? TOTO_GROUP_COLUMN
+                                                                 : TOTO_GROUP_NONE;
+    if (maker->options.group == TOTO_GROUP_COLUMN && !column)
+        return toto_fail(err, TOTO_STATUS_USAGE,
+                         "series are to be grouped by a column, but the table was read without one");
+    return TOTO_STATUS_OK;
+}
+
+/* The parts of the maker and of the series whose sizes are known before the first key. */
+static enum toto_status maker_alloc(struct maker *maker, struct toto_error *err)
+{
+    const struct toto_table *table = maker->table;
+    struct toto_series *series = maker->series;
+    size_t n_keys = table->ids.n_entries, most;
+    const char *id = table->id_column == SIZE_MAX ? "unique_id" : table->columns[table->id_column].name;
+    const char *time = table->time_column == SIZE_MAX ? "ds" : table->columns[table->time_column].name;
+    series->delimiter = table->delimiter;
+    series->id_name = arena_strndup(&series->arena, id, strlen(id));
+    series->time_name = arena_strndup(&series->arena, time, strlen(time));
+    if (!series->id_name || !series->time_name || !size_mul(n_keys, table->n_values, &most))
+        return toto_fail_memory(err, "the series", 0);
+    series->variates = arena_items(&series->arena, most, sizeof *series->variates, err);
+    maker->axes = items_alloc(n_keys, sizeof *maker->axes, err);
+    maker->choices = items_alloc(most, sizeof *maker->choices, err);
+    maker->grids = items_alloc(most, sizeof *maker->grids, err);
+    maker->named_groups = items_alloc(table->groups.n_entries, sizeof *maker->named_groups, err);
+    if (!series->variates || !maker->axes || !maker->choices || !maker->grids || !maker->named_groups)
+        return TOTO_STATUS_RESOURCE;
+    maker->all_group = SIZE_MAX;
+    for (size_t i = 0; i < table->groups.n_entries; i++)
+        maker->named_groups[i] = SIZE_MAX;
+    return rows_by_key(maker, err);
+}
+
+enum toto_status toto_series_make(const struct toto_table *table, const struct toto_series_options *options,
+                                  struct toto_series **out, struct toto_error *err)
+{
+    struct maker maker = {.table = table};
+    struct toto_error ignored;
+    enum toto_status status;
+    *out = NULL;
+    if (!err)
+        err = &ignored;
+    if ((status = options_settle(&maker, options, err)))
+        return status;
+    if (!(maker.series = mem_calloc(1, sizeof *maker.series)))
+        return toto_fail_memory(err, "the series", sizeof *maker.series);
+    if ((status = maker_alloc(&maker, err)))
+        goto done;
+    for (size_t key = 0; key < table->ids.n_entries; key++)
+        if ((status = key_select(&maker, key, err)))
+            goto done;
+    if ((status = groups_make(&maker, err)))
+        goto done;
+    log_info("%zu series in %zu group%s, %zu bad", maker.series->n_variates, maker.series->n_groups,
+             maker.series->n_groups == 1 ? "" : "s", maker.series->n_bad);
+    *out = maker.series;
+    maker.series = NULL;
+
+done:
+    mem_free(maker.rows);
+    mem_free(maker.key_starts);
+    mem_free(maker.axes);
+    mem_free(maker.choices);
+    mem_free(maker.grids);
+    mem_free(maker.named_groups);
+    toto_series_free(maker.series);
+    return status;
+}
+
+void toto_series_free(struct toto_series *series)
+{
+    if (!series)
+        return;
+    arena_free(&series->arena);
+    mem_free(series);
+}
+
+size_t toto_series_count(const struct toto_series *series)
+{
+    return series->n_variates;
+}
+
+size_t toto_series_bad_count(const struct toto_series *series)
+{
+    return series->n_bad;
+}
