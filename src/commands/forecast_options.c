@@ -298,8 +298,8 @@ enum toto_status forecast_options_read(int argc, char **argv, struct forecast_op
     static const struct command_help text = {
         .command = "forecast",
         .usage = "[OPTION]... [FILE|-]...",
-        .summary = "Reads series from CSV files (several are one table; none: standard input), and writes\n"
-                   "forecasts as CSV.",
+        .summary = "Reads series from CSV files (several are one table; none: standard input),\n"
+                   "and writes forecasts as CSV.",
         .examples = {"toto forecast -m MODEL sales.csv > forecast.csv",
                      "toto forecast -m MODEL -H 48 --levels 80,95 -o forecast.csv sales.csv"},
         .notes = "\nEnvironment: TOTO_MODEL, TOTO_DEVICE. man toto-forecast says all of it.\n",

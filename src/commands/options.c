@@ -94,11 +94,6 @@ static enum toto_status unknown_long(const char *given, void **table, size_t n, 
                                 "option --%s could be more than one option; write it out. "
                                 "Try 'toto %s --help'", bare, command);
     }
-    const char *equals = strchr(given, '=');
-    for (size_t i = 0; equals && i < n_names; i++)
-        if (strcmp(bare, names[i]) == 0)
-            return command_fail(err, TOTO_STATUS_USAGE, "option --%s takes no value. Try 'toto %s --help'",
-                                bare, command);
     return command_fail(err, TOTO_STATUS_USAGE,
                         "unknown option --%s; the nearest is --%s. Try 'toto %s --help'", bare,
                         nearest_name(bare, names, n_names), command);
@@ -128,9 +123,12 @@ static enum toto_status first_fault(void **table, size_t n, const char *command,
 
     if (entry != &end->hdr) {
         entry_name(entry, name, sizeof name);
-        if (code == ENTRY_TOO_MANY)
+        if (code == ENTRY_TOO_MANY && entry->longopts)
             return command_fail(err, TOTO_STATUS_USAGE, "option %s is given twice. Try 'toto %s --help'",
                                 name, command);
+        if (code == ENTRY_TOO_MANY)
+            return command_fail(err, TOTO_STATUS_USAGE, "unexpected argument \"%s\". Try 'toto %s --help'",
+                                given, command);
         return command_fail(err, TOTO_STATUS_USAGE, "%s is missing. Try 'toto %s --help'", name, command);
     }
     if (code == ARG_EMISSARG)
@@ -143,14 +141,52 @@ static enum toto_status first_fault(void **table, size_t n, const char *command,
                             given, command);
     if (code == ARG_EMALLOC)
         return command_fail(err, TOTO_STATUS_RESOURCE, "not enough memory for the options");
+    if (code >= 0 && (size_t)code < n - 1 && code < ' ') { /* --NAME=VALUE: getopt_long says which entry */
+        entry_name(table[code], name, sizeof name);
+        return command_fail(err, TOTO_STATUS_USAGE, "option %s takes no value. Try 'toto %s --help'", name,
+                            command);
+    }
     return unknown_short((char)code, table, n, command, err);
+}
+
+/* Prints `text` from `column` on, broken at blanks where a line would pass 80 columns. */
+static void print_wrapped(const char *text, int column)
+{
+    enum { WIDTH = 80 };
+    int at = column;
+    while (*text) {
+        int length = (int)strcspn(text, " ");
+        if (at > column && at + 1 + length > WIDTH) {
+            printf("\n%*s", column, "");
+            at = column;
+        }
+        at += printf("%s%.*s", at > column ? " " : "", length, text);
+        text += length + (text[length] == ' ');
+    }
+    putchar('\n');
+}
+
+static void print_options(void **table)
+{
+    enum { COLUMN = 30 };
+    for (; !(((const struct arg_hdr *)*table)->flag & ARG_TERMINATOR); table++) {
+        const struct arg_hdr *entry = *table;
+        if (!entry->longopts)
+            continue;
+        char name[NAME_SIZE];
+        snprintf(name, sizeof name, "  %s%s%s--%s%s%s", entry->shortopts ? "-" : "  ",
+                 entry->shortopts ? entry->shortopts : "  ", entry->shortopts ? ", " : "", entry->longopts,
+                 entry->datatype ? " " : "", entry->datatype ? entry->datatype : "");
+        printf("%-*s", COLUMN, name);
+        print_wrapped(entry->glossary, COLUMN);
+    }
 }
 
 static void print_help(void **table, const struct command_help *text)
 {
     printf("Usage: toto %s %s\n\n%s\n\nExamples:\n  %s\n  %s\n\nOptions:\n", text->command, text->usage,
            text->summary, text->examples[0], text->examples[1]);
-    arg_print_glossary_gnu(stdout, table);
+    print_options(table);
     fputs(text->notes, stdout);
 }
 

@@ -393,7 +393,10 @@ static void read_stage(struct stage_reader *reader, const char *stage, size_t la
 static void read_watched(void *user, const char *stage, size_t layer, struct tensor values,
                          size_t n_rows, size_t width)
 {
-    read_stage(user, stage, layer, values, n_rows, width);
+    struct stage_reader *reader = user;
+    (void)n_rows; /* padding rows of the block among them */
+    read_stage(reader, stage, layer, values,
+               reader->decoder->shape.n_variates * reader->decoder->places[0].n_tokens, width);
 }
 
 /* Parameters of the distribution that each of n_rows rows predicts. */

@@ -76,7 +76,7 @@ void decoder_close(struct decoder *decoder);
 
 /* One pass over the context that leaves nothing out, for comparison stage by stage. `see` gets, in the order in
  * which they arise and for the one group: "scaled", "loc", "scale" [V N rows, P]; "patch_embed" and, for each layer,
- * "layers" [V tokens rows at least, D]; "dist_df", "dist_loc", "dist_scale", "dist_logits", "dist_probs"
+ * "layers" [V tokens rows, D]; "dist_df", "dist_loc", "dist_scale", "dist_logits", "dist_probs"
  * [V tokens rows, P K]. A label token is the first of its variate's. */
 typedef void decode_see(void *user, const char *stage, size_t layer, const float *values, size_t n_rows,
                         size_t width);
