@@ -34,9 +34,10 @@ enum toto_status inspect_command(int argc, char **argv, struct toto_error *err)
     static const struct command_help text = {
         .command = "inspect",
         .usage = "[OPTION]... [MODEL]",
-        .summary = "Reads and checks a model, and prints its architecture, parameters, dtypes and SHA-256.",
+        .summary = "Reads and checks a model, and prints its architecture, parameters, dtypes and\n"
+                   "the SHA-256 of its files.",
         .examples = {"toto inspect path/to/model", "toto inspect Datadog/Toto-Open-Base-1.0"},
-        .notes = "\nMODEL is a folder, or ORG/NAME[@REV] in the Hugging Face cache; without it TOTO_MODEL.\n"
+        .notes = "\nMODEL is a folder, or ORG/NAME[@REV] in the Hugging Face cache; default: TOTO_MODEL.\n"
                  "A model that cannot be used ends in an error and exit code 65 or 66.\n",
     };
     struct arg_file *name = arg_file0(NULL, NULL, "MODEL", NULL);
