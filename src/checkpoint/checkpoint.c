@@ -172,12 +172,13 @@ static enum toto_status read_shards(struct checkpoint *checkpoint, const char *p
                                     const char *index_path, struct toto_error *err)
 {
     enum toto_status status;
-    json_t *index, *map, *value;
+    struct json_document index;
+    json_t *map, *value;
     const char **names = NULL, *tensor;
     size_t n = 0, n_unique = 0;
-    if ((status = json_object_read(index_path, &index, err)))
+    if ((status = json_document_read(index_path, &index, err)))
         return status;
-    map = json_object_get(index, "weight_map");
+    map = json_object_get(index.root, "weight_map");
     if (!json_is_object(map) || json_object_size(map) == 0) {
         status = toto_fail(err, TOTO_STATUS_DATA,
                            "%s: weight_map is %s, wanted an object that names the file of each tensor",
@@ -210,7 +211,7 @@ static enum toto_status read_shards(struct checkpoint *checkpoint, const char *p
     status = check_weight_map(checkpoint, index_path, map, err);
 done:
     mem_free(names);
-    json_object_free(index);
+    json_document_free(&index);
     return status;
 }
 

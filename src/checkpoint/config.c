@@ -10,7 +10,7 @@
 #include "json.h"
 
 struct config {
-    json_t *root;
+    struct json_document document;
 };
 
 enum { BRIEF_BYTES = 96 };
@@ -21,24 +21,24 @@ enum toto_status config_open(struct checkpoint *checkpoint, struct toto_error *e
     if (!config)
         return toto_fail_memory(err, "the model's config", sizeof *config);
     checkpoint->config = config;
-    return json_object_read(checkpoint->config_path, &config->root, err);
+    return json_document_read(checkpoint->config_path, &config->document, err);
 }
 
 void config_close(struct config *config)
 {
     if (config)
-        json_object_free(config->root);
+        json_document_free(&config->document);
     mem_free(config);
 }
 
 bool config_has(const struct config *config, const char *key)
 {
-    return json_object_get(config->root, key) != NULL;
+    return json_object_get(config->document.root, key) != NULL;
 }
 
 bool config_is_null(const struct config *config, const char *key)
 {
-    const json_t *value = json_object_get(config->root, key);
+    const json_t *value = json_object_get(config->document.root, key);
     return !value || json_is_null(value);
 }
 
@@ -86,7 +86,7 @@ static enum toto_status check_integer(const struct checkpoint *checkpoint, const
 enum toto_status config_int(const struct checkpoint *checkpoint, const char *key, int64_t least,
                             int64_t most, int64_t *value, struct toto_error *err)
 {
-    const json_t *found = json_object_get(checkpoint->config->root, key);
+    const json_t *found = json_object_get(checkpoint->config->document.root, key);
     return check_integer(checkpoint, key, found, least, most, value, err);
 }
 
@@ -95,7 +95,7 @@ enum toto_status config_member_int(const struct checkpoint *checkpoint, const ch
                                    struct toto_error *err)
 {
     char name[128], wanted[128];
-    const json_t *object = json_object_get(checkpoint->config->root, key);
+    const json_t *object = json_object_get(checkpoint->config->document.root, key);
     if (!json_is_object(object)) {
         snprintf(wanted, sizeof wanted, "an object that holds \"%s\"", member);
         return fail_value(checkpoint, key, object, wanted, err);
@@ -107,7 +107,7 @@ enum toto_status config_member_int(const struct checkpoint *checkpoint, const ch
 enum toto_status config_real(const struct checkpoint *checkpoint, const char *key, double *value,
                              struct toto_error *err)
 {
-    const json_t *found = json_object_get(checkpoint->config->root, key);
+    const json_t *found = json_object_get(checkpoint->config->document.root, key);
     if (!json_is_number(found))
         return fail_value(checkpoint, key, found, "a number", err);
     *value = json_number_value(found);
@@ -117,7 +117,7 @@ enum toto_status config_real(const struct checkpoint *checkpoint, const char *ke
 enum toto_status config_bool(const struct checkpoint *checkpoint, const char *key, bool *value,
                              struct toto_error *err)
 {
-    const json_t *found = json_object_get(checkpoint->config->root, key);
+    const json_t *found = json_object_get(checkpoint->config->document.root, key);
     if (!json_is_boolean(found))
         return fail_value(checkpoint, key, found, "true or false", err);
     *value = json_is_true(found);
@@ -127,7 +127,7 @@ enum toto_status config_bool(const struct checkpoint *checkpoint, const char *ke
 enum toto_status config_text(const struct checkpoint *checkpoint, const char *key, const char **text,
                              struct toto_error *err)
 {
-    const json_t *found = json_object_get(checkpoint->config->root, key);
+    const json_t *found = json_object_get(checkpoint->config->document.root, key);
     if (!json_is_string(found))
         return fail_value(checkpoint, key, found, "a string", err);
     *text = json_string_value(found);
@@ -138,7 +138,7 @@ enum toto_status config_text_at(const struct checkpoint *checkpoint, const char 
                                 const char **text, struct toto_error *err)
 {
     char wanted[96];
-    const json_t *array = json_object_get(checkpoint->config->root, key);
+    const json_t *array = json_object_get(checkpoint->config->document.root, key);
     const json_t *found = json_array_get(array, index); /* NULL if array is none, or too short */
     if (!json_is_string(found)) {
         snprintf(wanted, sizeof wanted, "an array whose entry %zu is a string", index);
@@ -160,7 +160,7 @@ void config_warn_unknown(const struct checkpoint *checkpoint, const char *const 
 {
     const char *key;
     json_t *value;
-    json_object_foreach(checkpoint->config->root, key, value) {
+    json_object_foreach(checkpoint->config->document.root, key, value) {
         if (is_among(key, known))
             continue;
         char plain[BRIEF_BYTES];

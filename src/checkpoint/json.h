@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "../base/status.h"
+#include "../base/arena.h"
 
 /* What a text may ask of the parser. A value costs a node of its own whatever its length, so bytes alone
  * do not bound memory. */
@@ -13,16 +13,21 @@ struct json_limits {
     size_t values; /* members and elements in all */
 };
 
-/* Parses the text as one JSON object: strict, UTF-8, no key twice. Messages begin with `where`, such as
- * "DIR/config.json". The object is the caller's: json_object_free. From the first call on, jansson's
- * allocations in this process are those of base/memory.h. */
-enum toto_status json_object_parse(const char *where, const char *text, size_t length,
-                                   const struct json_limits *limits, json_t **object,
-                                   struct toto_error *err);
-void json_object_free(json_t *object); /* takes NULL */
+/* A parsed text. All of it lives in the arena: no value may be changed, and none outlives it. */
+struct json_document {
+    json_t *root; /* an object */
+    struct arena arena;
+};
 
-/* As json_object_parse, for a whole file. */
-enum toto_status json_object_read(const char *path, json_t **object, struct toto_error *err);
+/* Parses the text as one JSON object: strict, UTF-8, no key twice. Messages begin with `where`, such as
+ * "DIR/config.json". On failure *document is zeroed. */
+enum toto_status json_document_parse(const char *where, const char *text, size_t length,
+                                     const struct json_limits *limits, struct json_document *document,
+                                     struct toto_error *err);
+/* As json_document_parse, for a whole file. */
+enum toto_status json_document_read(const char *path, struct json_document *document,
+                                    struct toto_error *err);
+void json_document_free(struct json_document *document); /* takes a zeroed struct */
 
 /* "an integer", "a string", ...: the kind of value, for a message. */
 const char *json_kind(const json_t *value);

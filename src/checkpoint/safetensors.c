@@ -307,7 +307,8 @@ enum toto_status safetensors_read(const struct mapped_file *file, struct checkpo
     /* Brackets and commas of a description of rank 8 are 14; deeper values are keys that are ignored. */
     const struct json_limits limits = {.depth = 8, .values = (size_t)SAFETENSORS_MOST_TENSORS * 16};
     enum toto_status status;
-    json_t *header = NULL, *value;
+    struct json_document document = {0};
+    json_t *value;
     struct entry *entries = NULL;
     const char *name;
     size_t length = 0, n = 0;
@@ -319,8 +320,9 @@ enum toto_status safetensors_read(const struct mapped_file *file, struct checkpo
                                   .data = text + length,
                                   .data_bytes = file->bytes - LENGTH_BYTES - length,
                                   .arena = &checkpoint->arena};
-    if ((status = json_object_parse(file->path, (const char *)text, length, &limits, &header, err)))
+    if ((status = json_document_parse(file->path, (const char *)text, length, &limits, &document, err)))
         goto done;
+    json_t *header = document.root;
     if (json_object_size(header) > SAFETENSORS_MOST_TENSORS) {
         status = toto_fail(err, TOTO_STATUS_DATA, "%s: the header has %zu entries, wanted at most %d",
                            file->path, json_object_size(header), SAFETENSORS_MOST_TENSORS);
@@ -344,6 +346,6 @@ enum toto_status safetensors_read(const struct mapped_file *file, struct checkpo
         status = append(checkpoint, entries, n, err);
 done:
     mem_free(entries);
-    json_object_free(header);
+    json_document_free(&document);
     return status;
 }
