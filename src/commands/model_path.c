@@ -84,7 +84,7 @@ enum toto_status model_path_find(const char *name, char path[MODEL_PATH_SIZE], s
     }
     if (!parse_name(name, &n_org, &n_name, &revision))
         return command_fail(err, TOTO_STATUS_NO_INPUT,
-                            "%s: no such model; -m takes a folder, or ORG/NAME in the Hugging Face cache",
+                            "%s: no such model; give a folder, or ORG/NAME in the Hugging Face cache",
                             name);
     if (!hub_folder(hub, sizeof hub))
         return command_fail(err, TOTO_STATUS_NO_INPUT,

@@ -131,6 +131,9 @@ static enum toto_status first_fault(void **table, size_t n, const char *command,
                                 given, command);
         return command_fail(err, TOTO_STATUS_USAGE, "%s is missing. Try 'toto %s --help'", name, command);
     }
+    if (code == ARG_EMISSARG && !*given)
+        return command_fail(err, TOTO_STATUS_USAGE, "the value of an option is empty. Try 'toto %s --help'",
+                            command);
     if (code == ARG_EMISSARG)
         return command_fail(err, TOTO_STATUS_USAGE, "option %s needs a value. Try 'toto %s --help'", given,
                             command);

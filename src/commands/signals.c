@@ -54,6 +54,7 @@ void signals_install(void)
             continue;
         sigaction(stops[i], &action, NULL);
     }
+    signal(SIGXFSZ, SIG_IGN); /* a file over the limit of its size is an error of write() instead */
     action.sa_sigaction = mapping_lost;
     action.sa_flags = SA_NODEFER | SA_SIGINFO;
     sigaction(SIGBUS, &action, NULL);
