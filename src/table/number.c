@@ -64,38 +64,42 @@ static const char *explain(const char *text, size_t length)
     return "is not a number; correct it, or leave the cell empty if the value is missing";
 }
 
-/* A number as it is written: mantissa * 10^exponent, exact if no digit was left out. */
+/* A number as it is written: mantissa * 10^exponent if exact, else one with too many digits to hold. */
 struct decimal {
     bool negative, exact;
     uint64_t mantissa;
     int exponent;
 };
 
+/* Adds digits to the mantissa, which wraps past 19 of them; returns where they end. */
+static const char *scan_digits(const char *text, const char *end, uint64_t *mantissa)
+{
+    for (; text < end && is_digit(*text); text++)
+        *mantissa = *mantissa * 10 + (uint64_t)(*text - '0');
+    return text;
+}
+
 /* False unless all of the cell is [+-] digits [. digits] [e [+-] digits] with a digit before the e. */
 static bool scan(const char *text, const char *end, struct decimal *number)
 {
-    /* Exponents past this are out of range or zero whatever the mantissa; it keeps sums from wrapping. */
-    enum { EXPONENT_CAP = 100000 };
-    *number = (struct decimal){.exact = true};
+    /* Exponents past this leave the exact range anyway; it keeps sums from wrapping. */
+    enum { MOST_DIGITS = 19, EXPONENT_CAP = 100000 };
+    *number = (struct decimal){0};
     if (text < end && (*text == '+' || *text == '-'))
         number->negative = *text++ == '-';
-    size_t n_digits = 0;
-    bool fraction = false;
-    for (; text < end && (is_digit(*text) || (*text == '.' && !fraction)); text++) {
-        if (*text == '.') {
-            fraction = true;
-            continue;
-        }
-        n_digits++;
-        if (number->mantissa <= (UINT64_MAX - 9) / 10) {
-            number->mantissa = number->mantissa * 10 + (uint64_t)(*text - '0');
-            number->exponent -= fraction && number->exponent > -EXPONENT_CAP;
-        } else {
-            number->exact = false;
-        }
+    const char *start = text;
+    text = scan_digits(text, end, &number->mantissa);
+    ptrdiff_t n_digits = text - start, n_places = 0;
+    if (text < end && *text == '.') {
+        start = ++text;
+        text = scan_digits(text, end, &number->mantissa);
+        n_places = text - start;
+        n_digits += n_places;
     }
     if (n_digits == 0)
         return false;
+    number->exact = n_digits <= MOST_DIGITS;
+    number->exponent = number->exact ? -(int)n_places : 0;
     if (text < end && (*text == 'e' || *text == 'E')) {
         bool negative = false;
         int exponent = 0;
