@@ -1,5 +1,5 @@
-/* Element types. The loops are plain so that compilers vectorise them; every load goes through memcpy
- * since tensors in a file need not be aligned. */
+/* Element types. The loops are plain so that compilers vectorise them; every load goes through
+ * memcpy since tensors in a file need not be aligned. */
 #include "dtype.h"
 
 #include <assert.h>
@@ -68,14 +68,15 @@ static inline uint64_t load_u64(const unsigned char *src, size_t i)
     return bits;
 }
 
-/* IEEE 754 binary16, fields 1-5-10, to binary32, fields 1-8-23. Normal numbers move their exponent from
- * bias 15 to 127; infinities and NaNs move it twice, from 31 to 255. A subnormal m * 2^-24 is read as
- * 2^-14 * (1 + m / 1024), and 2^-14 is taken off again: exact, and without a float32 subnormal on the
- * way, so it neither stalls nor depends on a flush-to-zero mode. Masks, not branches: gcc then
- * vectorises the loop. */
+/* IEEE 754 binary16, fields 1-5-10, to binary32, fields 1-8-23. Normal numbers move their exponent
+ * from bias 15 to 127; infinities and NaNs move it twice, from 31 to 255. A subnormal m * 2^-24 is
+ * read as 2^-14 * (1 + m / 1024), and 2^-14 is taken off again: exact, and without a float32
+ * subnormal on the way, so it neither stalls nor depends on a flush-to-zero mode. Masks, not
+ * branches: gcc then vectorises the loop. */
 static inline float widen_f16(uint16_t half)
 {
-    const uint32_t rebias = (uint32_t)(127 - 15) << 23, smallest_normal = (uint32_t)(127 - 14) << 23;
+    const uint32_t rebias = (uint32_t)(127 - 15) << 23;
+    const uint32_t smallest_normal = (uint32_t)(127 - 14) << 23;
     uint32_t magnitude = (uint32_t)(half & 0x7FFF) << 13;
     uint32_t exponent = magnitude & 0x0F800000;
     uint32_t is_special = -(uint32_t)(exponent == 0x0F800000), is_tiny = -(uint32_t)(exponent == 0);
@@ -109,14 +110,13 @@ void dtype_widen(enum dtype dtype, const void *src, size_t n, float *out)
             out[i] = (float)value;
         }
         return;
-    case DTYPE_OTHER:
-        break;
+    case DTYPE_OTHER: break;
     }
     assert(!"a type that no weight may have");
 }
 
-/* Without its sign, a number is NaN or infinite if adding one to its exponent field carries into the
- * sign's place: an AND, an ADD and an OR an element. */
+/* Without its sign, a number is NaN or infinite if adding one to its exponent field carries into
+ * the sign's place: an AND, an ADD and an OR an element. */
 static inline uint16_t carry_f16(uint16_t bits)
 {
     return (uint16_t)((bits & 0x7FFF) + 0x0400);
@@ -160,8 +160,7 @@ static bool block_has_nonfinite(enum dtype dtype, const unsigned char *src, size
         for (size_t i = 0; i < n; i++)
             any64 |= carry_f64(load_u64(src, i));
         return any64 >> 63;
-    case DTYPE_OTHER:
-        break;
+    case DTYPE_OTHER: break;
     }
     assert(!"a type that no weight may have");
     return false;

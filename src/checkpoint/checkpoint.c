@@ -17,8 +17,8 @@
 #define WEIGHTS_NAME "model.safetensors"
 #define INDEX_NAME "model.safetensors.index.json"
 #define WEIGHTS_SUFFIX ".safetensors"
-#define MODEL_IS                                                                                        \
-    "a model is a folder with " CONFIG_NAME " and " WEIGHTS_NAME " (or " INDEX_NAME                      \
+#define MODEL_IS                                                                                   \
+    "a model is a folder with " CONFIG_NAME " and " WEIGHTS_NAME " (or " INDEX_NAME                \
     " and its files), or a .safetensors file with " CONFIG_NAME " beside it"
 
 void tensor_dims_text(const size_t *dims, int n_dims, char *text, size_t size)
@@ -55,8 +55,8 @@ static bool exists(const char *path)
     return stat(path, &st) == 0 || errno != ENOENT;
 }
 
-/* Splits what the user gave: *prefix goes before each file's name, *weights is the one file that was
- * named (NULL: the folder's), checkpoint->path the folder. */
+/* Splits what the user gave: *prefix goes before each file's name, *weights is the one file that
+ * was named (NULL: the folder's), checkpoint->path the folder. */
 static enum toto_status locate(const char *path, struct checkpoint *checkpoint, const char **prefix,
                                const char **weights, struct toto_error *err)
 {
@@ -69,14 +69,17 @@ static enum toto_status locate(const char *path, struct checkpoint *checkpoint, 
         while (length > 1 && path[length - 1] == '/')
             length--;
         checkpoint->path = arena_strndup(&checkpoint->arena, path, length);
-        *prefix = checkpoint->path && path[length - 1] != '/' ? join(checkpoint, checkpoint->path, "/")
-                                                              : checkpoint->path;
+        *prefix = checkpoint->path;
+        if (*prefix && path[length - 1] != '/')
+            *prefix = join(checkpoint, checkpoint->path, "/");
     } else if (ends_with(path, WEIGHTS_SUFFIX)) {
         const char *slash = strrchr(path, '/');
         size_t folder = slash ? (size_t)(slash - path) : 0;
         *weights = slash ? slash + 1 : path;
         *prefix = arena_strndup(&checkpoint->arena, path, slash ? folder + 1 : 0);
-        checkpoint->path = !slash ? "." : arena_strndup(&checkpoint->arena, path, folder ? folder : 1);
+        checkpoint->path = ".";
+        if (slash) /* the folder of "/x.safetensors" is "/" */
+            checkpoint->path = arena_strndup(&checkpoint->arena, path, folder ? folder : 1);
     } else {
         return toto_fail(err, TOTO_STATUS_DATA, "%s: is no model; " MODEL_IS, path);
     }
@@ -85,14 +88,16 @@ static enum toto_status locate(const char *path, struct checkpoint *checkpoint, 
     return TOTO_STATUS_OK;
 }
 
-/* Maps each file and reads its tensors. The paths' text is borrowed as long as the checkpoint lives. */
-static enum toto_status read_files(struct checkpoint *checkpoint, const char *const *paths, size_t n,
-                                   struct toto_error *err)
+/* Maps each file and reads its tensors. The paths' text is borrowed as long as the checkpoint
+ * lives. */
+static enum toto_status read_files(struct checkpoint *checkpoint, const char *const *paths,
+                                   size_t n, struct toto_error *err)
 {
     enum toto_status status;
     checkpoint->files = mem_calloc(n, sizeof *checkpoint->files);
     if (!checkpoint->files)
-        return toto_fail_memory(err, "the list of the model's files", n * sizeof *checkpoint->files);
+        return toto_fail_memory(err, "the list of the model's files",
+                                n * sizeof *checkpoint->files);
     for (size_t i = 0; i < n; i++) {
         struct mapped_file *file = &checkpoint->files[i];
         if ((status = mapping_open(paths[i], file, err)))
@@ -144,14 +149,15 @@ static enum toto_status check_shard_name(const char *index_path, const char *ten
     if (name && *name && !strchr(name, '/') && !strstr(name, "..") && strcmp(name, ".") != 0)
         return TOTO_STATUS_OK;
     return toto_fail(err, TOTO_STATUS_DATA,
-                     "%s: weight_map says that tensor \"%.512s\" is in %s, wanted the name of a file in "
-                     "the same folder",
+                     "%s: weight_map says that tensor \"%.512s\" is in %s, wanted the name of a "
+                     "file in the same folder",
                      index_path, tensor, json_brief(value, brief, sizeof brief));
 }
 
 /* Every tensor of the map is in the file that the map says. */
-static enum toto_status check_weight_map(const struct checkpoint *checkpoint, const char *index_path,
-                                         json_t *map, struct toto_error *err)
+static enum toto_status check_weight_map(const struct checkpoint *checkpoint,
+                                         const char *index_path, json_t *map,
+                                         struct toto_error *err)
 {
     const char *tensor;
     json_t *value;
@@ -180,9 +186,10 @@ static enum toto_status read_shards(struct checkpoint *checkpoint, const char *p
         return status;
     map = json_object_get(index.root, "weight_map");
     if (!json_is_object(map) || json_object_size(map) == 0) {
+        const char *found = !map ? "missing" : json_is_object(map) ? "empty" : json_kind(map);
         status = toto_fail(err, TOTO_STATUS_DATA,
-                           "%s: weight_map is %s, wanted an object that names the file of each tensor",
-                           index_path, !map ? "missing" : json_is_object(map) ? "empty" : json_kind(map));
+                           "%s: weight_map is %s, wanted an object that names each tensor's file",
+                           index_path, found);
         goto done;
     }
     if (!(names = mem_calloc(json_object_size(map), sizeof *names))) {
@@ -215,7 +222,8 @@ done:
     return status;
 }
 
-enum toto_status checkpoint_open(const char *path, struct checkpoint *checkpoint, struct toto_error *err)
+enum toto_status checkpoint_open(const char *path, struct checkpoint *checkpoint,
+                                 struct toto_error *err)
 {
     enum toto_status status;
     const char *prefix = NULL, *weights, *index_path, *weights_path;
@@ -231,7 +239,8 @@ enum toto_status checkpoint_open(const char *path, struct checkpoint *checkpoint
     }
     bool is_sharded = !weights && exists(index_path);
     if (!exists(checkpoint->config_path) || (!is_sharded && !exists(weights_path))) {
-        status = toto_fail(err, TOTO_STATUS_NO_INPUT, "%s: there is no %s; " MODEL_IS, checkpoint->path,
+        status = toto_fail(err, TOTO_STATUS_NO_INPUT, "%s: there is no %s; " MODEL_IS,
+                           checkpoint->path,
                            exists(checkpoint->config_path) ? WEIGHTS_NAME : CONFIG_NAME);
         goto done;
     }

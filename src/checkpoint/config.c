@@ -49,8 +49,8 @@ static enum toto_status fail_value(const struct checkpoint *checkpoint, const ch
     if (!value)
         return toto_fail(err, TOTO_STATUS_DATA, "%s: key \"%s\" is missing, wanted %s",
                          checkpoint->config_path, key, wanted);
-    return toto_fail(err, TOTO_STATUS_DATA, "%s: key \"%s\" is %s, wanted %s", checkpoint->config_path,
-                     key, json_brief(value, brief, sizeof brief), wanted);
+    return toto_fail(err, TOTO_STATUS_DATA, "%s: key \"%s\" is %s, wanted %s",
+                     checkpoint->config_path, key, json_brief(value, brief, sizeof brief), wanted);
 }
 
 /* An integer, or a real that equals one; reals of 2^63 and beyond fit no int64_t. */
@@ -70,8 +70,8 @@ static bool get_integer(const json_t *value, int64_t *integer)
 }
 
 static enum toto_status check_integer(const struct checkpoint *checkpoint, const char *key,
-                                      const json_t *found, int64_t least, int64_t most, int64_t *value,
-                                      struct toto_error *err)
+                                      const json_t *found, int64_t least, int64_t most,
+                                      int64_t *value, struct toto_error *err)
 {
     char wanted[96];
     int64_t integer;
@@ -101,7 +101,8 @@ enum toto_status config_member_int(const struct checkpoint *checkpoint, const ch
         return fail_value(checkpoint, key, object, wanted, err);
     }
     snprintf(name, sizeof name, "%s.%s", key, member);
-    return check_integer(checkpoint, name, json_object_get(object, member), least, most, value, err);
+    return check_integer(checkpoint, name, json_object_get(object, member), least, most, value,
+                         err);
 }
 
 enum toto_status config_real(const struct checkpoint *checkpoint, const char *key, double *value,
@@ -124,8 +125,8 @@ enum toto_status config_bool(const struct checkpoint *checkpoint, const char *ke
     return TOTO_STATUS_OK;
 }
 
-enum toto_status config_text(const struct checkpoint *checkpoint, const char *key, const char **text,
-                             struct toto_error *err)
+enum toto_status config_text(const struct checkpoint *checkpoint, const char *key,
+                             const char **text, struct toto_error *err)
 {
     const json_t *found = json_object_get(checkpoint->config->document.root, key);
     if (!json_is_string(found))

@@ -1,9 +1,10 @@
 /* JSON. jansson sees only texts whose nesting and number of values have been checked by a scan that
  * allocates nothing, and works in an arena that is dropped whole.
  *
- * jansson 2.14 does not survive a failed allocation: strbuffer_append_byte's result is ignored by the
- * lexer (load.c, lex_save), which then reads text with bytes missing. So an allocation that fails does
- * not return to it: control jumps back to our call, and the arena holds all there is to release. */
+ * jansson 2.14 does not survive a failed allocation: strbuffer_append_byte's result is ignored by
+ * the lexer (load.c, lex_save), which then reads text with bytes missing. So an allocation that
+ * fails does not return to it: control jumps back to our call, and the arena holds all there is to
+ * release. */
 #include "json.h"
 
 #include <pthread.h>
@@ -104,9 +105,11 @@ static enum toto_status check_limits(const char *where, const char *text, size_t
         else if (c == ',')
             values++;
         if (depth > limits->depth)
-            return toto_fail(err, TOTO_STATUS_DATA,
-                             "%s: byte %zu of the JSON opens bracket number %zu; at most %zu may be open",
-                             where, i, depth, limits->depth);
+            return toto_fail(
+                err, TOTO_STATUS_DATA,
+                "%s: byte %zu of the JSON opens bracket number %zu; at most %zu may be "
+                "open",
+                where, i, depth, limits->depth);
         if (values > limits->values)
             return toto_fail(err, TOTO_STATUS_DATA,
                              "%s: the JSON holds more than %zu values, which no model needs", where,
@@ -116,8 +119,8 @@ static enum toto_status check_limits(const char *where, const char *text, size_t
 }
 
 enum toto_status json_document_parse(const char *where, const char *text, size_t length,
-                                     const struct json_limits *limits, struct json_document *document,
-                                     struct toto_error *err)
+                                     const struct json_limits *limits,
+                                     struct json_document *document, struct toto_error *err)
 {
     *document = (struct json_document){0};
     json_error_t trouble;
@@ -127,11 +130,13 @@ enum toto_status json_document_parse(const char *where, const char *text, size_t
     if (!load(text, length, &document->arena, &document->root, &trouble)) {
         status = toto_fail_memory(err, where, call.refused_bytes);
     } else if (!document->root) {
-        for (char *c = trouble.text; *c; c++) /* it quotes the file, which may hold terminal codes */
+        /* it quotes the file, which may hold terminal codes */
+        for (char *c = trouble.text; *c; c++)
             if ((unsigned char)*c < 0x20 || *c == 0x7F)
                 *c = '?';
-        status = toto_fail(err, TOTO_STATUS_DATA, "%s: byte %d of the JSON (line %d, column %d): %s",
-                           where, trouble.position, trouble.line, trouble.column, trouble.text);
+        status = toto_fail(err, TOTO_STATUS_DATA,
+                           "%s: byte %d of the JSON (line %d, column %d): %s", where,
+                           trouble.position, trouble.line, trouble.column, trouble.text);
     } else if (!json_is_object(document->root)) {
         status = toto_fail(err, TOTO_STATUS_DATA, "%s: the JSON is %s, wanted an object", where,
                            json_kind(document->root));
@@ -151,8 +156,8 @@ enum toto_status json_document_read(const char *path, struct json_document *docu
     if (status)
         return status;
     if (file.bytes > JSON_FILE_BYTES)
-        status = toto_fail(err, TOTO_STATUS_DATA, "%s: %zu bytes are too many; at most %d are read", path,
-                           file.bytes, JSON_FILE_BYTES);
+        status = toto_fail(err, TOTO_STATUS_DATA, "%s: %zu bytes are too many; at most %d are read",
+                           path, file.bytes, JSON_FILE_BYTES);
     else
         status = json_document_parse(path, file.data, file.bytes, &limits, document, err);
     mapping_close(&file);

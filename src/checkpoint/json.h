@@ -6,8 +6,8 @@
 
 #include "../base/arena.h"
 
-/* What a text may ask of the parser. A value costs a node of its own whatever its length, so bytes alone
- * do not bound memory. */
+/* What a text may ask of the parser. A value costs a node of its own whatever its length, so bytes
+ * alone do not bound memory. */
 struct json_limits {
     size_t depth;  /* brackets open at once */
     size_t values; /* members and elements in all */
@@ -19,11 +19,11 @@ struct json_document {
     struct arena arena;
 };
 
-/* Parses the text as one JSON object: strict, UTF-8, no key twice. Messages begin with `where`, such as
- * "DIR/config.json". On failure *document is zeroed. */
+/* Parses the text as one JSON object: strict, UTF-8, no key twice. Messages begin with `where`,
+ * such as "DIR/config.json". On failure *document is zeroed. */
 enum toto_status json_document_parse(const char *where, const char *text, size_t length,
-                                     const struct json_limits *limits, struct json_document *document,
-                                     struct toto_error *err);
+                                     const struct json_limits *limits,
+                                     struct json_document *document, struct toto_error *err);
 /* As json_document_parse, for a whole file. */
 enum toto_status json_document_read(const char *path, struct json_document *document,
                                     struct toto_error *err);

@@ -4,8 +4,9 @@
 #ifdef __APPLE__
 #define _DARWIN_C_SOURCE
 #endif
-/* Mapped files. The register is a fixed table of atomics, so that a SIGBUS handler can look an address
- * up without a lock: a slot counts once its path is set, and its other fields are written before. */
+/* Mapped files. The register is a fixed table of atomics, so that a SIGBUS handler can look an
+ * address up without a lock: a slot counts once its path is set, and its other fields are written
+ * before. */
 #include "mapping.h"
 
 #include <errno.h>
@@ -59,14 +60,16 @@ static enum toto_status measure(int fd, const char *path, size_t *bytes, struct 
 {
     struct stat st;
     if (fstat(fd, &st) != 0)
-        return toto_fail(err, TOTO_STATUS_NO_INPUT, "%s: cannot be read: %s", path, strerror(errno));
+        return toto_fail(err, TOTO_STATUS_NO_INPUT, "%s: cannot be read: %s", path,
+                         strerror(errno));
     if (!S_ISREG(st.st_mode))
         return toto_fail(err, TOTO_STATUS_NO_INPUT, "%s: is not a regular file", path);
     if (st.st_size == 0)
         return toto_fail(err, TOTO_STATUS_DATA, "%s: is empty", path);
     if ((uintmax_t)st.st_size > SIZE_MAX)
-        return toto_fail(err, TOTO_STATUS_RESOURCE, "%s: %jd bytes are more than this machine can address",
-                         path, (intmax_t)st.st_size);
+        return toto_fail(err, TOTO_STATUS_RESOURCE,
+                         "%s: %jd bytes are more than this machine can address", path,
+                         (intmax_t)st.st_size);
     *bytes = (size_t)st.st_size;
     return TOTO_STATUS_OK;
 }
@@ -83,13 +86,14 @@ enum toto_status mapping_open(const char *path, struct mapped_file *file, struct
     /* O_NONBLOCK: a FIFO in the file's place is refused below instead of waited for. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
-        return toto_fail(err, TOTO_STATUS_NO_INPUT, "%s: cannot be opened: %s", path, strerror(errno));
+        return toto_fail(err, TOTO_STATUS_NO_INPUT, "%s: cannot be opened: %s", path,
+                         strerror(errno));
     if ((status = measure(fd, path, &bytes, err)))
         goto done;
     data = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data == MAP_FAILED) {
-        status = toto_fail(err, TOTO_STATUS_RESOURCE, "%s: %zu bytes cannot be mapped: %s", path, bytes,
-                           strerror(errno));
+        status = toto_fail(err, TOTO_STATUS_RESOURCE, "%s: %zu bytes cannot be mapped: %s", path,
+                           bytes, strerror(errno));
         goto done;
     }
     if (!(slot = slot_take())) {
@@ -104,8 +108,10 @@ enum toto_status mapping_open(const char *path, struct mapped_file *file, struct
 #ifdef MADV_WILLNEED
     (void)madvise(data, bytes, MADV_WILLNEED); /* a hint: reading works without it */
 #endif
-    *file = (struct mapped_file){
-        .path = path, .name = slash ? slash + 1 : path, .data = data, .bytes = bytes};
+    file->path = path;
+    file->name = slash ? slash + 1 : path;
+    file->data = data;
+    file->bytes = bytes;
 done:
     close(fd);
     return status;

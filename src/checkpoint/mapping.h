@@ -8,8 +8,8 @@
 /* Files that may be mapped at once by the process. */
 enum { MAPPING_MOST_FILES = 1024 };
 
-/* Maps the regular, non-empty file at path, which the mapping borrows until it is closed. On failure
- * *file is zeroed. */
+/* Maps the regular, non-empty file at path, which the mapping borrows until it is closed. On
+ * failure *file is zeroed. */
 enum toto_status mapping_open(const char *path, struct mapped_file *file, struct toto_error *err);
 void mapping_close(struct mapped_file *file); /* takes a zeroed struct, and leaves one */
 

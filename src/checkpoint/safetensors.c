@@ -3,10 +3,10 @@
  *     0          8                8 + N                           end of file
  *     | N, u64LE | N bytes of JSON | data of all tensors, gapless |
  *
- * The JSON maps each name to {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}, offsets
- * counted from 8 + N, and "__metadata__" to an object of strings. Every number is checked against the
- * file before it is used, and products are checked before they are compared: a product that wraps to
- * zero must not pass for an empty tensor. */
+ * The JSON maps each name to {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]},
+ * offsets counted from 8 + N, and "__metadata__" to an object of strings. Every number is checked
+ * against the file before it is used, and products are checked before they are compared: a product
+ * that wraps to zero must not pass for an empty tensor. */
 #include "safetensors.h"
 
 #include <inttypes.h>
@@ -22,12 +22,12 @@ static const struct type {
     enum dtype dtype;
     size_t bits;
 } types[] = {
-    {"F32", DTYPE_F32, 32},      {"F16", DTYPE_F16, 16},         {"BF16", DTYPE_BF16, 16},
-    {"F64", DTYPE_F64, 64},      {"BOOL", DTYPE_OTHER, 8},       {"U8", DTYPE_OTHER, 8},
-    {"I8", DTYPE_OTHER, 8},      {"F8_E5M2", DTYPE_OTHER, 8},    {"F8_E4M3", DTYPE_OTHER, 8},
-    {"F8_E8M0", DTYPE_OTHER, 8}, {"I16", DTYPE_OTHER, 16},       {"U16", DTYPE_OTHER, 16},
-    {"I32", DTYPE_OTHER, 32},    {"U32", DTYPE_OTHER, 32},       {"I64", DTYPE_OTHER, 64},
-    {"U64", DTYPE_OTHER, 64},    {"C64", DTYPE_OTHER, 64},       {"F4", DTYPE_OTHER, 4},
+    {"F32", DTYPE_F32, 32},      {"F16", DTYPE_F16, 16},      {"BF16", DTYPE_BF16, 16},
+    {"F64", DTYPE_F64, 64},      {"BOOL", DTYPE_OTHER, 8},    {"U8", DTYPE_OTHER, 8},
+    {"I8", DTYPE_OTHER, 8},      {"F8_E5M2", DTYPE_OTHER, 8}, {"F8_E4M3", DTYPE_OTHER, 8},
+    {"F8_E8M0", DTYPE_OTHER, 8}, {"I16", DTYPE_OTHER, 16},    {"U16", DTYPE_OTHER, 16},
+    {"I32", DTYPE_OTHER, 32},    {"U32", DTYPE_OTHER, 32},    {"I64", DTYPE_OTHER, 64},
+    {"U64", DTYPE_OTHER, 64},    {"C64", DTYPE_OTHER, 64},    {"F4", DTYPE_OTHER, 4},
     {"F6_E2M3", DTYPE_OTHER, 6}, {"F6_E3M2", DTYPE_OTHER, 6},
 };
 
@@ -55,26 +55,27 @@ static const struct type *find_type(const char *text)
 }
 
 /* The header's length N, checked against the format's limit and the file. */
-static enum toto_status read_length(const struct mapped_file *file, size_t *length, struct toto_error *err)
+static enum toto_status read_length(const struct mapped_file *file, size_t *length,
+                                    struct toto_error *err)
 {
     const unsigned char *bytes = file->data;
     uint64_t n = 0;
     if (file->bytes < LENGTH_BYTES)
         return toto_fail(err, TOTO_STATUS_DATA,
-                         "%s: %zu bytes are too few for a safetensors file, which begins with 8 bytes of "
-                         "header length",
+                         "%s: %zu bytes are too few for a safetensors file, which begins with "
+                         "8 bytes of header length",
                          file->path, file->bytes);
     for (int i = LENGTH_BYTES - 1; i >= 0; i--)
         n = n << 8 | bytes[i];
     if (n > SAFETENSORS_HEADER_BYTES)
         return toto_fail(err, TOTO_STATUS_DATA,
-                         "%s: the header's length is %" PRIu64 " bytes, wanted at most %d; is this a "
-                         "safetensors file?",
+                         "%s: the header's length is %" PRIu64 " bytes, wanted at most %d; is "
+                         "this a safetensors file?",
                          file->path, n, SAFETENSORS_HEADER_BYTES);
     if (n > file->bytes - LENGTH_BYTES)
         return toto_fail(err, TOTO_STATUS_DATA,
-                         "%s: the header takes %" PRIu64 " bytes, but only %zu follow: the file is cut "
-                         "short",
+                         "%s: the header takes %" PRIu64 " bytes, but only %zu follow: the "
+                         "file is cut short",
                          file->path, n, file->bytes - LENGTH_BYTES);
     if (n == 0 || bytes[LENGTH_BYTES] != '{')
         return toto_fail(err, TOTO_STATUS_DATA, "%s: byte 8 does not begin a header, wanted \"{\"",
@@ -89,17 +90,20 @@ static enum toto_status check_metadata(const struct source *source, const json_t
     const char *key;
     json_t *value;
     if (!json_is_object(metadata))
-        return toto_fail(err, TOTO_STATUS_DATA, "%s: __metadata__ is %s, wanted an object of strings",
-                         source->file->path, json_kind(metadata));
+        return toto_fail(err, TOTO_STATUS_DATA,
+                         "%s: __metadata__ is %s, wanted an object of strings", source->file->path,
+                         json_kind(metadata));
     json_object_foreach((json_t *)(uintptr_t)metadata, key, value)
         if (!json_is_string(value))
-            return toto_fail(err, TOTO_STATUS_DATA, "%s: a value of __metadata__ is %s, wanted a string",
+            return toto_fail(err, TOTO_STATUS_DATA,
+                             "%s: a value of __metadata__ is %s, wanted a string",
                              source->file->path, json_kind(value));
     return TOTO_STATUS_OK;
 }
 
 /* Names go into messages and listings, so a name with control characters is refused. */
-static enum toto_status check_name(const struct source *source, const char *name, struct toto_error *err)
+static enum toto_status check_name(const struct source *source, const char *name,
+                                   struct toto_error *err)
 {
     size_t length = strlen(name);
     if (length > SAFETENSORS_NAME_BYTES)
@@ -109,26 +113,30 @@ static enum toto_status check_name(const struct source *source, const char *name
     for (size_t i = 0; i < length; i++)
         if ((unsigned char)name[i] < 0x20 || name[i] == 0x7F)
             return toto_fail(err, TOTO_STATUS_DATA,
-                             "%s: byte %zu of the name of a tensor (\"%.*s...\") is a control character",
+                             "%s: byte %zu of the name of a tensor (\"%.*s...\") is a control "
+                             "character",
                              source->file->path, i, (int)i, name);
     return TOTO_STATUS_OK;
 }
 
 /* One of the three members of a tensor's description, of the wanted kind. */
-static enum toto_status get_member(const struct source *source, const char *name, const json_t *tensor,
-                                   const char *key, json_type type, const char *wanted,
-                                   const json_t **member, struct toto_error *err)
+static enum toto_status get_member(const struct source *source, const char *name,
+                                   const json_t *tensor, const char *key, json_type type,
+                                   const char *wanted, const json_t **member,
+                                   struct toto_error *err)
 {
     *member = json_object_get(tensor, key);
     if (*member && json_typeof(*member) == type)
         return TOTO_STATUS_OK;
-    return toto_fail(err, TOTO_STATUS_DATA, "%s: tensor \"%s\": %s is %s, wanted %s", source->file->path,
-                     name, key, *member ? json_kind(*member) : "missing", wanted);
+    return toto_fail(err, TOTO_STATUS_DATA, "%s: tensor \"%s\": %s is %s, wanted %s",
+                     source->file->path, name, key, *member ? json_kind(*member) : "missing",
+                     wanted);
 }
 
 /* Element i of the array `key` as a size. */
 static enum toto_status get_size(const struct source *source, const char *name, const char *key,
-                                 const json_t *array, size_t i, size_t *size, struct toto_error *err)
+                                 const json_t *array, size_t i, size_t *size,
+                                 struct toto_error *err)
 {
     char brief[64];
     const json_t *value = json_array_get(array, i);
@@ -149,7 +157,8 @@ static enum toto_status read_type_and_shape(const struct source *source, const j
     char brief[64], shape_text[192];
     const json_t *member;
     enum toto_status status;
-    if ((status = get_member(source, view->name, tensor, "dtype", JSON_STRING, "a string", &member, err)))
+    if ((status = get_member(source, view->name, tensor, "dtype", JSON_STRING, "a string", &member,
+                             err)))
         return status;
     const struct type *type = find_type(json_string_value(member));
     if (!type)
@@ -159,7 +168,8 @@ static enum toto_status read_type_and_shape(const struct source *source, const j
     view->dtype = type->dtype;
     view->dtype_text = type->text;
 
-    if ((status = get_member(source, view->name, tensor, "shape", JSON_ARRAY, "an array", &member, err)))
+    if ((status = get_member(source, view->name, tensor, "shape", JSON_ARRAY, "an array", &member,
+                             err)))
         return status;
     if (json_array_size(member) > TENSOR_MAX_DIMS)
         return toto_fail(err, TOTO_STATUS_DATA,
@@ -167,7 +177,8 @@ static enum toto_status read_type_and_shape(const struct source *source, const j
                          source->file->path, view->name, json_array_size(member), TENSOR_MAX_DIMS);
     view->n_dims = (int)json_array_size(member);
     for (int i = 0; i < view->n_dims; i++)
-        if ((status = get_size(source, view->name, "shape", member, (size_t)i, &view->dims[i], err)))
+        if ((status = get_size(source, view->name, "shape", member, (size_t)i, &view->dims[i],
+                               err)))
             return status;
 
     size_t elements = 1, bits = 0;
@@ -177,8 +188,8 @@ static enum toto_status read_type_and_shape(const struct source *source, const j
     tensor_dims_text(view->dims, view->n_dims, shape_text, sizeof shape_text);
     if (!fits || !size_mul(elements, type->bits, &bits))
         return toto_fail(err, TOTO_STATUS_DATA,
-                         "%s: tensor \"%s\": shape %s of %s is larger than any file", source->file->path,
-                         view->name, shape_text, type->text);
+                         "%s: tensor \"%s\": shape %s of %s is larger than any file",
+                         source->file->path, view->name, shape_text, type->text);
     if (bits % 8 != 0)
         return toto_fail(err, TOTO_STATUS_DATA,
                          "%s: tensor \"%s\": shape %s of %s does not end at a whole byte",
@@ -189,14 +200,14 @@ static enum toto_status read_type_and_shape(const struct source *source, const j
 }
 
 /* data_offsets, checked against the data of the file and the bytes that shape and dtype take. */
-static enum toto_status read_offsets(const struct source *source, const json_t *tensor, size_t bytes,
-                                     struct entry *entry, struct toto_error *err)
+static enum toto_status read_offsets(const struct source *source, const json_t *tensor,
+                                     size_t bytes, struct entry *entry, struct toto_error *err)
 {
     const char *path = source->file->path, *name = entry->view.name;
     const json_t *member;
     enum toto_status status;
-    if ((status = get_member(source, name, tensor, "data_offsets", JSON_ARRAY, "[begin, end]", &member,
-                             err)))
+    if ((status = get_member(source, name, tensor, "data_offsets", JSON_ARRAY, "[begin, end]",
+                             &member, err)))
         return status;
     if (json_array_size(member) != 2)
         return toto_fail(err, TOTO_STATUS_DATA,
@@ -207,27 +218,28 @@ static enum toto_status read_offsets(const struct source *source, const json_t *
         return status;
     if (entry->begin > entry->end)
         return toto_fail(err, TOTO_STATUS_DATA,
-                         "%s: tensor \"%s\": data_offsets [%zu, %zu] end before they begin", path, name,
-                         entry->begin, entry->end);
+                         "%s: tensor \"%s\": data_offsets [%zu, %zu] end before they begin", path,
+                         name, entry->begin, entry->end);
     if (entry->end > source->data_bytes)
         return toto_fail(err, TOTO_STATUS_DATA,
-                         "%s: tensor \"%s\": data_offsets [%zu, %zu] reach past the file's %zu bytes of "
-                         "data; is the file cut short?",
+                         "%s: tensor \"%s\": data_offsets [%zu, %zu] reach past the file's %zu "
+                         "bytes of data; is the file cut short?",
                          path, name, entry->begin, entry->end, source->data_bytes);
     if (entry->end - entry->begin != bytes) {
         char shape_text[192];
         tensor_dims_text(entry->view.dims, entry->view.n_dims, shape_text, sizeof shape_text);
         return toto_fail(err, TOTO_STATUS_DATA,
-                         "%s: tensor \"%s\": data_offsets [%zu, %zu] span %zu bytes, but shape %s of %s "
-                         "takes %zu",
-                         path, name, entry->begin, entry->end, entry->end - entry->begin, shape_text,
-                         entry->view.dtype_text, bytes);
+                         "%s: tensor \"%s\": data_offsets [%zu, %zu] span %zu bytes, but shape %s "
+                         "of %s takes %zu",
+                         path, name, entry->begin, entry->end, entry->end - entry->begin,
+                         shape_text, entry->view.dtype_text, bytes);
     }
     return TOTO_STATUS_OK;
 }
 
-static enum toto_status read_entry(const struct source *source, const char *name, const json_t *tensor,
-                                   struct entry *entry, struct toto_error *err)
+static enum toto_status read_entry(const struct source *source, const char *name,
+                                   const json_t *tensor, struct entry *entry,
+                                   struct toto_error *err)
 {
     enum toto_status status;
     size_t bytes = 0;
@@ -236,7 +248,8 @@ static enum toto_status read_entry(const struct source *source, const char *name
         return status;
     if (!json_is_object(tensor))
         return toto_fail(err, TOTO_STATUS_DATA,
-                         "%s: tensor \"%s\" is %s, wanted an object with dtype, shape and data_offsets",
+                         "%s: tensor \"%s\" is %s, wanted an object of dtype, shape and "
+                         "data_offsets",
                          source->file->path, name, json_kind(tensor));
     entry->view.name = arena_strndup(source->arena, name, strlen(name));
     if (!entry->view.name)
@@ -257,21 +270,22 @@ static int compare_offsets(const void *a, const void *b)
 }
 
 /* The tensors, ordered by offset, cover the data: no hole, no overlap, no tail. */
-static enum toto_status check_cover(const struct source *source, const struct entry *entries, size_t n,
-                                    struct toto_error *err)
+static enum toto_status check_cover(const struct source *source, const struct entry *entries,
+                                    size_t n, struct toto_error *err)
 {
     const char *path = source->file->path;
     size_t end = 0;
     for (size_t i = 0; i < n; i++) {
         if (entries[i].begin < end)
             return toto_fail(err, TOTO_STATUS_DATA,
-                             "%s: tensor \"%s\" begins at byte %zu of the data, inside tensor \"%s\", which "
-                             "ends at %zu",
-                             path, entries[i].view.name, entries[i].begin, entries[i - 1].view.name, end);
+                             "%s: tensor \"%s\" begins at byte %zu of the data, inside tensor "
+                             "\"%s\", which ends at %zu",
+                             path, entries[i].view.name, entries[i].begin, entries[i - 1].view.name,
+                             end);
         if (entries[i].begin > end)
             return toto_fail(err, TOTO_STATUS_DATA,
-                             "%s: tensor \"%s\" begins at byte %zu of the data, but bytes %zu to %zu belong "
-                             "to no tensor",
+                             "%s: tensor \"%s\" begins at byte %zu of the data, but bytes %zu to "
+                             "%zu belong to no tensor",
                              path, entries[i].view.name, entries[i].begin, end, entries[i].begin);
         end = entries[i].end;
     }
@@ -304,7 +318,7 @@ static enum toto_status append(struct checkpoint *checkpoint, const struct entry
 enum toto_status safetensors_read(const struct mapped_file *file, struct checkpoint *checkpoint,
                                   struct toto_error *err)
 {
-    /* Brackets and commas of a description of rank 8 are 14; deeper values are keys that are ignored. */
+    /* A description of rank 8 has 14 brackets and commas; keys that are ignored may nest deeper. */
     const struct json_limits limits = {.depth = 8, .values = (size_t)SAFETENSORS_MOST_TENSORS * 16};
     enum toto_status status;
     struct json_document document = {0};
@@ -320,12 +334,14 @@ enum toto_status safetensors_read(const struct mapped_file *file, struct checkpo
                                   .data = text + length,
                                   .data_bytes = file->bytes - LENGTH_BYTES - length,
                                   .arena = &checkpoint->arena};
-    if ((status = json_document_parse(file->path, (const char *)text, length, &limits, &document, err)))
+    if ((status = json_document_parse(file->path, (const char *)text, length, &limits, &document,
+                                      err)))
         goto done;
     json_t *header = document.root;
     if (json_object_size(header) > SAFETENSORS_MOST_TENSORS) {
-        status = toto_fail(err, TOTO_STATUS_DATA, "%s: the header has %zu entries, wanted at most %d",
-                           file->path, json_object_size(header), SAFETENSORS_MOST_TENSORS);
+        status = toto_fail(err, TOTO_STATUS_DATA,
+                           "%s: the header has %zu entries, wanted at most %d", file->path,
+                           json_object_size(header), SAFETENSORS_MOST_TENSORS);
         goto done;
     }
     if (!(entries = mem_calloc(json_object_size(header), sizeof *entries))) {

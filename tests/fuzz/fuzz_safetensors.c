@@ -1,5 +1,5 @@
-/* libFuzzer target: any bytes as one safetensors file. What is accepted must lie inside the bytes, in
- * order and without gaps, and every element of a weight's type is read. Build and run:
+/* libFuzzer target: any bytes as one safetensors file. What is accepted must lie inside the bytes,
+ * in order and without gaps, and every element of a weight's type is read. Build and run:
  *
  *     clang -std=c11 -D_POSIX_C_SOURCE=200809L -g -O1 -fsanitize=fuzzer,address,undefined \
  *         -fno-sanitize-recover=all -Isrc tests/fuzz/fuzz_safetensors.c src/base/[a-z]*.c \
@@ -16,8 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n, size_t most, unsigned seed);
 size_t LLVMFuzzerMutate(uint8_t *bytes, size_t n, size_t most);
 
-/* Two mutations in three keep the length field true to a header that grew or shrank: most of the rules
- * stand behind that check. */
+/* Two mutations in three keep the length field true to a header that grew or shrank: most of the
+ * rules stand behind that check. */
 size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n, size_t most, unsigned seed)
 {
     if (n < 8 || seed % 3 == 0)
@@ -34,8 +34,10 @@ size_t LLVMFuzzerCustomMutator(uint8_t *bytes, size_t n, size_t most, unsigned s
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 {
-    const struct mapped_file file = {
-        .path = "fuzz.safetensors", .name = "fuzz.safetensors", .data = bytes, .bytes = n};
+    const struct mapped_file file = {.path = "fuzz.safetensors",
+                                     .name = "fuzz.safetensors",
+                                     .data = bytes,
+                                     .bytes = n};
     struct checkpoint checkpoint = {0};
     struct toto_error err = {""};
     enum toto_status status = safetensors_read(&file, &checkpoint, &err);

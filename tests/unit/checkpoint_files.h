@@ -58,7 +58,8 @@ static inline const char *folder_write(struct folder *folder, const char *name, 
     return folder->files[i];
 }
 
-static inline const char *folder_write_text(struct folder *folder, const char *name, const char *text)
+static inline const char *folder_write_text(struct folder *folder, const char *name,
+                                            const char *text)
 {
     return folder_write(folder, name, text, strlen(text));
 }
@@ -80,7 +81,8 @@ static inline const char *folder_write_tensors(struct folder *folder, const char
     return path;
 }
 
-/* Opening the folder must fail with this status and a message that holds each of the parts (NULL: none). */
+/* Opening the folder must fail with this status and a message that holds each of the parts (NULL:
+ * none). */
 static inline void assert_refused(const char *path, enum toto_status status, const char *part1,
                                   const char *part2)
 {
@@ -88,9 +90,10 @@ static inline void assert_refused(const char *path, enum toto_status status, con
     struct toto_error err = {""};
     size_t used = toto_memory_used();
     enum toto_status got = checkpoint_open(path, &checkpoint, &err);
-    if (got != status || (part1 && !strstr(err.message, part1)) || (part2 && !strstr(err.message, part2)))
-        fail_msg("status %d, message: %s\nwanted %d, \"%s\", \"%s\"", (int)got, err.message, (int)status,
-                 part1 ? part1 : "", part2 ? part2 : "");
+    if (got != status || (part1 && !strstr(err.message, part1)) ||
+        (part2 && !strstr(err.message, part2)))
+        fail_msg("status %d, message: %s\nwanted %d, \"%s\", \"%s\"", (int)got, err.message,
+                 (int)status, part1 ? part1 : "", part2 ? part2 : "");
     assert_null(checkpoint.tensors);
     assert_null(checkpoint.files);
     assert_int_equal(toto_memory_used(), used);

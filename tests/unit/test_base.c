@@ -215,11 +215,16 @@ static void test_clock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory_counts),   cmocka_unit_test(test_memory_limit),
-        cmocka_unit_test(test_memory_failures), cmocka_unit_test(test_memory_helpers),
-        cmocka_unit_test(test_checked_arithmetic), cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_hash),            cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_log_levels),      cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_memory_counts),
+        cmocka_unit_test(test_memory_limit),
+        cmocka_unit_test(test_memory_failures),
+        cmocka_unit_test(test_memory_helpers),
+        cmocka_unit_test(test_checked_arithmetic),
+        cmocka_unit_test(test_arena),
+        cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_log_levels),
+        cmocka_unit_test(test_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,8 @@ static struct folder folder;
 static const char empty_header[] = "{}";
 
 /* Opens a folder whose config.json is this text. */
-static enum toto_status open_config(const char *text, struct checkpoint *checkpoint, struct toto_error *err)
+static enum toto_status open_config(const char *text, struct checkpoint *checkpoint,
+                                    struct toto_error *err)
 {
     folder_write_tensors(&folder, "model.safetensors", empty_header, NULL, 0);
     folder_write_text(&folder, "config.json", text);
@@ -46,11 +47,12 @@ static void test_int(void **state)
     };
     struct checkpoint checkpoint;
     struct toto_error err;
-    assert_int_equal(open_config("{\"one\": 1, \"real\": 64.0, \"minus\": -1, \"most\": 100, \"text\": \"x\","
-                                 " \"null\": null, \"half\": 0.5, \"more\": 101, \"less\": -2,"
-                                 " \"huge\": 1e300, \"true\": true, \"list\": [1, 2]}",
-                                 &checkpoint, &err),
-                     TOTO_STATUS_OK);
+    assert_int_equal(
+        open_config("{\"one\": 1, \"real\": 64.0, \"minus\": -1, \"most\": 100,"
+                    " \"text\": \"x\", \"null\": null, \"half\": 0.5, \"more\": 101, \"less\": -2,"
+                    " \"huge\": 1e300, \"true\": true, \"list\": [1, 2]}",
+                    &checkpoint, &err),
+        TOTO_STATUS_OK);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int64_t value = 12345;
         enum toto_status status = config_int(&checkpoint, cases[i].key, -1, 100, &value, &err);
@@ -74,34 +76,42 @@ static void test_other_kinds(void **state)
     bool flag = false;
     const char *text = NULL;
     int64_t integer = 0;
-    assert_int_equal(open_config("{\"real\": 2.5, \"int\": 10, \"yes\": true, \"no\": false, \"text\": \"a\","
-                                 " \"list\": [\"b\", 1], \"kwargs\": {\"k\": 24}, \"null\": null}",
-                                 &checkpoint, &err),
-                     TOTO_STATUS_OK);
+    assert_int_equal(
+        open_config(
+            "{\"real\": 2.5, \"int\": 10, \"yes\": true, \"no\": false,"
+            " \"text\": \"a\", \"list\": [\"b\", 1], \"kwargs\": {\"k\": 24}, \"null\": null}",
+            &checkpoint, &err),
+        TOTO_STATUS_OK);
     assert_int_equal(config_real(&checkpoint, "real", &real, &err), TOTO_STATUS_OK);
     assert_true(real == 2.5);
     assert_int_equal(config_real(&checkpoint, "int", &real, &err), TOTO_STATUS_OK);
     assert_true(real == 10);
-    assert_message(config_real(&checkpoint, "text", &real, &err), &err, "is \"a\", wanted a number");
+    assert_message(config_real(&checkpoint, "text", &real, &err), &err,
+                   "is \"a\", wanted a number");
     assert_message(config_real(&checkpoint, "gone", &real, &err), &err, "\"gone\" is missing");
 
     assert_int_equal(config_bool(&checkpoint, "yes", &flag, &err), TOTO_STATUS_OK);
     assert_true(flag);
     assert_int_equal(config_bool(&checkpoint, "no", &flag, &err), TOTO_STATUS_OK);
     assert_false(flag);
-    assert_message(config_bool(&checkpoint, "int", &flag, &err), &err, "is 10, wanted true or false");
+    assert_message(config_bool(&checkpoint, "int", &flag, &err), &err,
+                   "is 10, wanted true or false");
 
     assert_int_equal(config_text(&checkpoint, "text", &text, &err), TOTO_STATUS_OK);
     assert_string_equal(text, "a");
     assert_message(config_text(&checkpoint, "list", &text, &err), &err, "wanted a string");
     assert_int_equal(config_text_at(&checkpoint, "list", 0, &text, &err), TOTO_STATUS_OK);
     assert_string_equal(text, "b");
-    assert_message(config_text_at(&checkpoint, "list", 1, &text, &err), &err, "entry 1 is a string");
-    assert_message(config_text_at(&checkpoint, "list", 2, &text, &err), &err, "entry 2 is a string");
-    assert_message(config_text_at(&checkpoint, "text", 0, &text, &err), &err, "is \"a\", wanted an array");
+    assert_message(config_text_at(&checkpoint, "list", 1, &text, &err), &err,
+                   "entry 1 is a string");
+    assert_message(config_text_at(&checkpoint, "list", 2, &text, &err), &err,
+                   "entry 2 is a string");
+    assert_message(config_text_at(&checkpoint, "text", 0, &text, &err), &err,
+                   "is \"a\", wanted an array");
     assert_message(config_text_at(&checkpoint, "gone", 0, &text, &err), &err, "is missing");
 
-    assert_int_equal(config_member_int(&checkpoint, "kwargs", "k", 1, 64, &integer, &err), TOTO_STATUS_OK);
+    assert_int_equal(config_member_int(&checkpoint, "kwargs", "k", 1, 64, &integer, &err),
+                     TOTO_STATUS_OK);
     assert_int_equal(integer, 24);
     assert_message(config_member_int(&checkpoint, "kwargs", "k", 1, 23, &integer, &err), &err,
                    "key \"kwargs.k\" is 24, wanted an integer from 1 to 23");
@@ -109,7 +119,8 @@ static void test_other_kinds(void **state)
                    "key \"kwargs.n\" is missing");
     assert_message(config_member_int(&checkpoint, "null", "k", 1, 2, &integer, &err), &err,
                    "key \"null\" is null, wanted an object that holds \"k\"");
-    assert_message(config_member_int(&checkpoint, "gone", "k", 1, 2, &integer, &err), &err, "is missing");
+    assert_message(config_member_int(&checkpoint, "gone", "k", 1, 2, &integer, &err), &err,
+                   "is missing");
 
     assert_true(config_has(checkpoint.config, "null"));
     assert_false(config_has(checkpoint.config, "gone"));
@@ -186,7 +197,8 @@ static void test_unknown_keys(void **state)
     static const char *const known[] = {"patch_size", "stride", NULL};
     struct checkpoint checkpoint;
     struct toto_error err;
-    assert_int_equal(open_config("{\"patch_size\": 1, \"pitch\\u001b\": 2, \"stride\": 1}", &checkpoint, &err),
+    assert_int_equal(open_config("{\"patch_size\": 1, \"pitch\\u001b\": 2, \"stride\": 1}",
+                                 &checkpoint, &err),
                      TOTO_STATUS_OK);
     n_logged = 0;
     toto_log_set(TOTO_LOG_WARN, keep_line, NULL);

@@ -105,8 +105,10 @@ static void test_find_edges(void **state)
         assert_nonfinite(DTYPE_F16, &half, (half & 0x7C00) == 0x7C00);
         assert_nonfinite(DTYPE_BF16, &half, (half & 0x7F80) == 0x7F80);
     }
-    const float singles[] = {0.0f, -0.0f, FLT_MAX, -FLT_MAX, FLT_MIN / 2, INFINITY, -INFINITY, NAN, -NAN};
-    const double doubles[] = {0.0, -0.0, DBL_MAX, -DBL_MAX, DBL_MIN / 2, INFINITY, -INFINITY, NAN, -NAN};
+    const float singles[] = {0.0f,     -0.0f,     FLT_MAX, -FLT_MAX, FLT_MIN / 2,
+                             INFINITY, -INFINITY, NAN,     -NAN};
+    const double doubles[] = {0.0,      -0.0,      DBL_MAX, -DBL_MAX, DBL_MIN / 2,
+                              INFINITY, -INFINITY, NAN,     -NAN};
     for (size_t i = 0; i < 9; i++) {
         assert_nonfinite(DTYPE_F32, &singles[i], i >= 5);
         assert_nonfinite(DTYPE_F64, &doubles[i], i >= 5);
@@ -147,9 +149,9 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_f16_all),   cmocka_unit_test(test_bf16_all),
+        cmocka_unit_test(test_f16_all),     cmocka_unit_test(test_bf16_all),
         cmocka_unit_test(test_f32_and_f64), cmocka_unit_test(test_find_edges),
-        cmocka_unit_test(test_find_first), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_find_first),  cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

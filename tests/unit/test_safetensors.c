@@ -1,12 +1,14 @@
-/* Checkpoints: every rule of the safetensors format and of the index with a fixture of its own, then
- * whole classes of damage: cuts, changed bytes, failing allocations. */
+/* Checkpoints: every rule of the safetensors format and of the index with a fixture of its own,
+ * then whole classes of damage: cuts, changed bytes, failing allocations. */
 #include "checkpoint_files.h"
 
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#define T(name, dtype, shape, begin, end)                                                               \
-    "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" #begin "," #end "]}"
+/* An entry of a header. */
+#define T(name, dtype, shape, begin, end)                                                          \
+    "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape                                      \
+    ",\"data_offsets\":[" #begin "," #end "]}"
 #define WEIGHTS "model.safetensors"
 #define INDEX "model.safetensors.index.json"
 
@@ -34,16 +36,17 @@ static void assert_opens(const char *path, struct checkpoint *checkpoint)
         fail_msg("%s", err.message);
 }
 
-/* Types mixed and unaligned (the header's length is odd), rank 0, zero elements, spaces at the end. */
+/* Types mixed and unaligned, rank 0, zero elements, spaces at the end. */
 static void test_reads(void **state)
 {
     (void)state;
-    static const char header[] =
+        static const char header[] =
         "{\"__metadata__\":{\"format\":\"pt\"}," T("b", "F32", "[2,1]", 1, 9) ","
         T("a", "U8", "[1]", 0, 1) "," T("scalar", "BF16", "[]", 9, 11) ","
-        T("none", "F64", "[0, 8589934592, 8589934592]", 9, 9) "," T("half", "F16", "[1]", 11, 13) ","
+        T("none", "F64", "[0, 8589934592, 8589934592]", 9, 9) ","
+        T("half", "F16", "[1]", 11, 13) ","
         T("\\u00e9", "F64", "[1]", 13, 21) "," T("six", "F6_E2M3", "[4]", 21, 24) "}  ";
-    unsigned char data[24] = {0};
+        unsigned char data[24] = {0};
     const float pair[] = {1.5f, -2.25f};
     const double last = 0.1;
     memcpy(data + 1, pair, sizeof pair);
@@ -112,13 +115,13 @@ static void test_no_tensors(void **state)
     checkpoint_close(&checkpoint);
 }
 
-/* Each header is refused, with 8 bytes of data behind it; the message names file, tensor and rule. */
+/* Each header, with 8 bytes behind it, is refused; the message names file, tensor and rule. */
 static void test_rules(void **state)
 {
     (void)state;
     static const struct {
         const char *header, *message;
-    } cases[] = {
+            } cases[] = {
         /* JSON */
         {"[1]", "byte 8 does not begin a header"},
         {" {}", "byte 8 does not begin a header"},
@@ -127,31 +130,39 @@ static void test_rules(void **state)
         {"{" T("a", "F32", "[1]", 0, 4) ",}", "of the JSON"},
         {"{" T("a", "F32", "[1]", 0, 4) "} x", "end of file expected"},
         {"{" T("a", "F32", "[1]", 0, 4) "," T("a", "F32", "[1]", 4, 8) "}", "duplicate"},
-        {"{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,8]}}", "duplicate"},
-        {"{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}," T("a", "F32", "[2]", 0, 8) "}", "duplicate"},
+        {"{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,8]}}",
+         "duplicate"},
+        {"{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}," T("a", "F32", "[2]", 0, 8) "}",
+         "duplicate"},
         {"{\"\\u0000\":1}", "of the JSON"},
         {"{\"\xff\":1}", "of the JSON"},
         {"{\"a\":[[[[[[[[1]]]]]]]]}", "opens bracket number 9; at most 8"},
         /* metadata */
         {"{\"__metadata__\":[]," T("a", "F32", "[2]", 0, 8) "}", "__metadata__ is an array"},
         {"{\"__metadata__\":null," T("a", "F32", "[2]", 0, 8) "}", "__metadata__ is null"},
-        {"{\"__metadata__\":{\"k\":1}," T("a", "F32", "[2]", 0, 8) "}", "of __metadata__ is an integer"},
+        {"{\"__metadata__\":{\"k\":1}," T("a", "F32", "[2]", 0, 8) "}",
+         "of __metadata__ is an integer"},
         /* members */
         {"{\"a\":7}", "tensor \"a\" is an integer, wanted an object"},
         {"{\"a\":{\"shape\":[2],\"data_offsets\":[0,8]}}", "tensor \"a\": dtype is missing"},
         {"{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,8]}}", "tensor \"a\": shape is missing"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", "tensor \"a\": data_offsets is missing"},
-        {"{\"a\":{\"dtype\":1,\"shape\":[2],\"data_offsets\":[0,8]}}", "dtype is an integer, wanted a string"},
+        {"{\"a\":{\"dtype\":1,\"shape\":[2],\"data_offsets\":[0,8]}}",
+         "dtype is an integer, wanted a string"},
         {"{" T("a", "F31", "[2]", 0, 8) "}", "tensor \"a\": dtype is \"F31\""},
         {"{" T("a", "f32", "[2]", 0, 8) "}", "tensor \"a\": dtype is \"f32\""},
         {"{" T("a", "F32", "2", 0, 8) "}", "tensor \"a\": shape is an integer, wanted an array"},
         {"{" T("a", "F32", "[-2]", 0, 8) "}", "tensor \"a\": entry 0 of shape is -2"},
         {"{" T("a", "F32", "[1,2.0]", 0, 8) "}", "tensor \"a\": entry 1 of shape is 2.0"},
         {"{" T("a", "F32", "[\"2\"]", 0, 8) "}", "tensor \"a\": entry 0 of shape is \"2\""},
-        {"{" T("a", "F32", "[1,1,1,1,1,1,1,1,2]", 0, 8) "}", "tensor \"a\": its shape has 9 dimensions"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0]}}", "data_offsets has 1 entries"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4,8]}}", "data_offsets has 3 entries"},
-        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":{}}}", "data_offsets is an object"},
+        {"{" T("a", "F32", "[1,1,1,1,1,1,1,1,2]", 0, 8) "}",
+         "tensor \"a\": its shape has 9 dimensions"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0]}}",
+         "data_offsets has 1 entries"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4,8]}}",
+         "data_offsets has 3 entries"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":{}}}",
+         "data_offsets is an object"},
         {"{" T("a", "F32", "[2]", -1, 8) "}", "entry 0 of data_offsets is -1"},
         {"{" T("a", "F32", "[2]", 0, 8.0) "}", "entry 1 of data_offsets is 8.0"},
         /* sizes */
@@ -165,23 +176,33 @@ static void test_rules(void **state)
         {"{" T("a", "U8", "[9223372036854775807,2,1]", 0, 0) "}", "is larger than any file"},
         {"{" T("a", "F32", "[8589934592,8589934592,0]", 0, 0) "}", "is larger than any file"},
         {"{" T("a", "F32", "[2]", 0, 9223372036854775808) "}", "of the JSON"},
-        {"{" T("a", "U8", "[4294967296,2147483647]", 0, 9223372036854775807) "}", "is larger than any file"},
-        {"{" T("a", "U8", "[1152921504606846976]", 0, 1152921504606846976) "}", "reach past the file's 8"},
+        {"{" T("a", "U8", "[4294967296,2147483647]", 0, 9223372036854775807) "}",
+         "is larger than any file"},
+        {"{" T("a", "U8", "[1152921504606846976]", 0, 1152921504606846976) "}",
+         "reach past the file's 8"},
         /* places */
-        {"{" T("a", "F32", "[2]", 8, 0) "}", "tensor \"a\": data_offsets [8, 0] end before they begin"},
-        {"{" T("a", "F32", "[3]", 0, 12) "}", "tensor \"a\": data_offsets [0, 12] reach past the file's 8"},
-        {"{" T("a", "F32", "[1]", 4, 8) "}", "tensor \"a\" begins at byte 4 of the data, but bytes 0 to 4"},
-        {"{" T("a", "F32", "[1]", 0, 4) "}", "the data has 8 bytes, but the last tensor \"a\" ends at 4"},
+        {"{" T("a", "F32", "[2]", 8, 0) "}",
+         "tensor \"a\": data_offsets [8, 0] end before they begin"},
+        {"{" T("a", "F32", "[3]", 0, 12) "}",
+         "tensor \"a\": data_offsets [0, 12] reach past the file's 8"},
+        {"{" T("a", "F32", "[1]", 4, 8) "}",
+         "tensor \"a\" begins at byte 4 of the data, but bytes 0 to 4"},
+        {"{" T("a", "F32", "[1]", 0, 4) "}",
+         "the data has 8 bytes, but the last tensor \"a\" ends at 4"},
         {"{}", "the data has 8 bytes, but the last tensor ends at 0"},
-        {"{" T("a", "F32", "[1]", 0, 4) "," T("b", "U8", "[2]", 6, 8) "}", "tensor \"b\" begins at byte 6"},
+        {"{" T("a", "F32", "[1]", 0, 4) "," T("b", "U8", "[2]", 6, 8) "}",
+         "tensor \"b\" begins at byte 6"},
         {"{" T("b", "F32", "[1]", 2, 6) "," T("a", "F32", "[1]", 0, 4) "}",
          "tensor \"b\" begins at byte 2 of the data, inside tensor \"a\", which ends at 4"},
-        {"{" T("a", "F32", "[2]", 0, 8) "," T("b", "F32", "[2]", 0, 8) "}", "begins at byte 0 of the data, in"},
-        {"{" T("a", "F32", "[2]", 0, 8) "," T("z", "F32", "[0]", 4, 4) "}", "tensor \"z\" begins at byte 4"},
+        {"{" T("a", "F32", "[2]", 0, 8) "," T("b", "F32", "[2]", 0, 8) "}",
+         "begins at byte 0 of the data, in"},
+        {"{" T("a", "F32", "[2]", 0, 8) "," T("z", "F32", "[0]", 4, 4) "}",
+         "tensor \"z\" begins at byte 4"},
         /* names */
-        {"{" T("a\\u001b[31m", "F32", "[2]", 0, 8) "}", "byte 1 of the name of a tensor (\"a...\")"},
+        {"{" T("a\\u001b[31m", "F32", "[2]", 0, 8) "}",
+         "byte 1 of the name of a tensor (\"a...\")"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         folder_write_tensors(&folder, WEIGHTS, cases[i].header, NULL, 8);
         assert_refused(folder.path, TOTO_STATUS_DATA, "/" WEIGHTS ": ", cases[i].message);
     }
@@ -194,17 +215,20 @@ static void test_lengths(void **state)
         unsigned char bytes[12];
         size_t n;
         const char *message;
-    } cases[] = {
+            } cases[] = {
         {{0}, 0, "is empty"},
         {{2, 0, 0, 0, 0, 0, 0}, 7, "7 bytes are too few"},
         {{0, 0, 0, 0, 0, 0, 0, 0}, 8, "byte 8 does not begin a header"},
         {{2, 0, 0, 0, 0, 0, 0, 0, '{'}, 9, "the header takes 2 bytes, but only 1 follow"},
-        {{0, 0xE1, 0xF5, 5, 0, 0, 0, 0, '{', '}'}, 10, "the header takes 100000000 bytes, but only 2"},
-        {{1, 0xE1, 0xF5, 5, 0, 0, 0, 0, '{', '}'}, 10, "length is 100000001 bytes, wanted at most 100000000"},
+        {{0, 0xE1, 0xF5, 5, 0, 0, 0, 0, '{', '}'}, 10,
+         "the header takes 100000000 bytes, but only 2"},
+        {{1, 0xE1, 0xF5, 5, 0, 0, 0, 0, '{', '}'}, 10,
+         "length is 100000001 bytes, wanted at most 100000000"},
         {{2, 0, 0, 0, 0, 0, 0, 0x80, '{', '}'}, 10, "length is 9223372036854775810 bytes"},
-        {{255, 255, 255, 255, 255, 255, 255, 255, '{', '}'}, 10, "length is 18446744073709551615 bytes"},
+        {{255, 255, 255, 255, 255, 255, 255, 255, '{', '}'}, 10,
+         "length is 18446744073709551615 bytes"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         folder_write(&folder, WEIGHTS, cases[i].bytes, cases[i].n);
         assert_refused(folder.path, TOTO_STATUS_DATA, "/" WEIGHTS ": ", cases[i].message);
     }
@@ -250,7 +274,8 @@ static void test_limits(void **state)
         folder_write_tensors(&folder, WEIGHTS, header, NULL, 0);
         free(header);
         if (extra) {
-            assert_refused(folder.path, TOTO_STATUS_DATA, WEIGHTS, "has 65537 entries, wanted at most 65536");
+            assert_refused(folder.path, TOTO_STATUS_DATA, WEIGHTS,
+                           "has 65537 entries, wanted at most 65536");
         } else {
             assert_opens(folder.path, &checkpoint);
             assert_int_equal(checkpoint.n_tensors, ENTRIES - 1);
@@ -263,10 +288,11 @@ static void test_limits(void **state)
         char name[514];
         memset(name, 'n', (size_t)length);
         name[length] = '\0';
-        snprintf(text, SPACE, "{\"%s\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", name);
+        snprintf(text, SPACE, "{" T("%s", "U8", "[1]", 0, 1) "}", name);
         folder_write_tensors(&folder, WEIGHTS, text, NULL, 1);
         if (length == 513) {
-            assert_refused(folder.path, TOTO_STATUS_DATA, WEIGHTS, "its name has 513 bytes, wanted at most 512");
+            assert_refused(folder.path, TOTO_STATUS_DATA, WEIGHTS,
+                           "its name has 513 bytes, wanted at most 512");
         } else {
             assert_opens(folder.path, &checkpoint);
             assert_non_null(checkpoint_find(&checkpoint, name));
@@ -281,7 +307,8 @@ static void test_missing(void **state)
     (void)state;
     char path[160];
     snprintf(path, sizeof path, "%s/none", folder.path);
-    assert_refused(path, TOTO_STATUS_NO_INPUT, path, "a model is a folder with config.json and model.safe");
+    assert_refused(path, TOTO_STATUS_NO_INPUT, path,
+                   "a model is a folder with config.json and model.safe");
     assert_refused(folder.path, TOTO_STATUS_NO_INPUT, folder.path, "there is no model.safetensors");
     snprintf(path, sizeof path, "%s/config.json", folder.path);
     assert_refused(path, TOTO_STATUS_DATA, path, "is no model");
@@ -345,8 +372,10 @@ static void test_index(void **state)
     assert_int_equal(checkpoint.n_tensors, 3);
     assert_int_equal(checkpoint_find(&checkpoint, "a")->dtype, DTYPE_F32);
     assert_string_equal(checkpoint_find(&checkpoint, "c")->file, checkpoint.files[1].path);
-    assert_string_equal(toto_mapped_path(checkpoint_find(&checkpoint, "b")->data), checkpoint.files[1].path);
-    assert_string_equal(toto_mapped_path(checkpoint_find(&checkpoint, "a")->data), checkpoint.files[0].path);
+    assert_string_equal(toto_mapped_path(checkpoint_find(&checkpoint, "b")->data),
+                        checkpoint.files[1].path);
+    assert_string_equal(toto_mapped_path(checkpoint_find(&checkpoint, "a")->data),
+                        checkpoint.files[0].path);
     checkpoint_close(&checkpoint);
 
     /* the file that is named wins over the index */
@@ -363,19 +392,22 @@ static void test_bad_index(void **state)
     static const struct {
         const char *text, *message;
         enum toto_status status;
-    } cases[] = {
+            } cases[] = {
         {"{}", "weight_map is missing", TOTO_STATUS_DATA},
         {"{\"weight_map\":{}}", "weight_map is empty", TOTO_STATUS_DATA},
         {"{\"weight_map\":[]}", "weight_map is an array", TOTO_STATUS_DATA},
         {"{\"weight_map\":", "of the JSON", TOTO_STATUS_DATA},
-        {"{\"weight_map\":{\"a\":1}}", "tensor \"a\" is in 1, wanted the name of a file", TOTO_STATUS_DATA},
+        {"{\"weight_map\":{\"a\":1}}",
+         "tensor \"a\" is in 1, wanted the name of a file", TOTO_STATUS_DATA},
         {"{\"weight_map\":{\"a\":\"\"}}", "tensor \"a\" is in \"\", wanted", TOTO_STATUS_DATA},
         {"{\"weight_map\":{\"a\":\".\"}}", "tensor \"a\" is in \".\", wanted", TOTO_STATUS_DATA},
         {"{\"weight_map\":{\"a\":\"..\"}}", "tensor \"a\" is in \"..\", wanted", TOTO_STATUS_DATA},
         {"{\"weight_map\":{\"a\":\"../s1.safetensors\"}}", "same folder", TOTO_STATUS_DATA},
-        {"{\"weight_map\":{\"a\":\"/etc/passwd\"}}", "in \"/etc/passwd\", wanted", TOTO_STATUS_DATA},
+        {"{\"weight_map\":{\"a\":\"/etc/passwd\"}}",
+         "in \"/etc/passwd\", wanted", TOTO_STATUS_DATA},
         {"{\"weight_map\":{\"a\":\"x/s1.safetensors\"}}", "same folder", TOTO_STATUS_DATA},
-        {"{\"weight_map\":{\"a\":\"s1.safetensors\",\"a\":\"s2.safetensors\"}}", "duplicate", TOTO_STATUS_DATA},
+        {"{\"weight_map\":{\"a\":\"s1.safetensors\",\"a\":\"s2.safetensors\"}}",
+         "duplicate", TOTO_STATUS_DATA},
         {"{\"weight_map\":{\"a\":\"s1.safetensors\",\"b\":\"s1.safetensors\"}}",
          "tensor \"b\" is in s1.safetensors, but it is in no file", TOTO_STATUS_DATA},
         {"{\"weight_map\":{\"a\":\"s2.safetensors\",\"c\":\"s1.safetensors\"}}",
@@ -383,7 +415,7 @@ static void test_bad_index(void **state)
         {"{\"weight_map\":{\"a\":\"s9.safetensors\"}}", "/s9.safetensors: cannot be opened",
          TOTO_STATUS_NO_INPUT},
     };
-    write_shards();
+        write_shards();
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         folder_write_text(&folder, INDEX, cases[i].text);
         assert_refused(folder.path, cases[i].status, folder.path, cases[i].message);
@@ -418,8 +450,9 @@ static bool open_and_check_views(void)
     return true;
 }
 
-static const char small_header[] = "{\"__metadata__\":{\"f\":\"p\"}," T("a.w", "F32", "[2,1]", 0, 8) ","
-                                   T("b", "BF16", "[3]", 8, 14) "," T("c", "U8", "[]", 14, 15) "}";
+static const char small_header[] =
+    "{\"__metadata__\":{\"f\":\"p\"}," T("a.w", "F32", "[2,1]", 0, 8) ","
+    T("b", "BF16", "[3]", 8, 14) "," T("c", "U8", "[]", 14, 15) "}";
 
 enum { SMALL_DATA = 15, SMALL_BYTES = 8 + sizeof small_header - 1 + SMALL_DATA };
 
@@ -445,14 +478,16 @@ static void test_cut_at_every_byte(void **state)
 static void test_every_byte_changed(void **state)
 {
     (void)state;
-    static const unsigned char values[] = {0, '0', '9', '"', '[', '}', ',', '-', '\\', ' ', 0x80, 0xFF};
+    static const unsigned char values[] = {0,   '0', '9',  '"', '[',  '}',
+                                           ',', '-', '\\', ' ', 0x80, 0xFF};
     unsigned char bytes[SMALL_BYTES];
     size_t n_opened = 0;
     make_small(bytes);
     for (size_t i = 0; i < SMALL_BYTES; i++) {
         unsigned char kept = bytes[i];
         for (size_t k = 0; k < sizeof values + 8; k++) {
-            bytes[i] = k < sizeof values ? values[k] : kept ^ (unsigned char)(1u << (k - sizeof values));
+            bytes[i] = k < sizeof values ? values[k]
+                                         : kept ^ (unsigned char)(1u << (k - sizeof values));
             folder_write(&folder, WEIGHTS, bytes, SMALL_BYTES);
             n_opened += open_and_check_views();
         }
@@ -463,8 +498,8 @@ static void test_every_byte_changed(void **state)
     assert_true(n_opened < SMALL_BYTES * sizeof values / 2);
 }
 
-/* Opens with the first, second, ... allocation failing, until an open does with all of them. Each failed
- * open says so and leaves nothing. Returns how many allocations there are. */
+/* Opens with the first, second, ... allocation failing, until an open does with all of them. Each
+ * failed open says so and leaves nothing. Returns how many allocations there are. */
 static size_t fail_each_allocation(void)
 {
     for (size_t n = 1;; n++) {
@@ -538,20 +573,22 @@ static void test_golden_models(void **state)
     static const struct {
         const char *path;
         size_t n_tensors; /* 10 a layer, 4, 8 of the mixture (6: Student-t), and more in some */
-    } cases[] = {
+                              } cases[] = {
         {"tests/golden/toto1/models/d1", 72},
         {"tests/golden/toto1/models/d2", 52},
         {"tests/golden/toto1/models/d3", 30},
         {"tests/golden/toto1/models/d4", 44},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+                              for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct checkpoint checkpoint;
         int64_t patch_size;
         struct toto_error err;
         assert_opens(cases[i].path, &checkpoint);
         assert_int_equal(checkpoint.n_tensors, cases[i].n_tensors);
-        assert_int_equal(config_int(&checkpoint, "patch_size", 1, 1 << 20, &patch_size, &err), TOTO_STATUS_OK);
-        const struct tensor_view *weight = checkpoint_find(&checkpoint, "model.patch_embed.projection.weight");
+        assert_int_equal(config_int(&checkpoint, "patch_size", 1, 1 << 20, &patch_size, &err),
+                         TOTO_STATUS_OK);
+        const struct tensor_view *weight = checkpoint_find(&checkpoint,
+                                                           "model.patch_embed.projection.weight");
         assert_non_null(weight);
         assert_int_equal(weight->dims[1], patch_size);
         for (size_t k = 0; k < checkpoint.n_tensors; k++) {
