@@ -84,7 +84,7 @@ static enum toto_status read_length(const struct mapped_file *file, size_t *leng
     return TOTO_STATUS_OK;
 }
 
-static enum toto_status check_metadata(const struct source *source, const json_t *metadata,
+static enum toto_status check_metadata(const struct source *source, json_t *metadata,
                                        struct toto_error *err)
 {
     const char *key;
@@ -93,7 +93,7 @@ static enum toto_status check_metadata(const struct source *source, const json_t
         return toto_fail(err, TOTO_STATUS_DATA,
                          "%s: __metadata__ is %s, wanted an object of strings", source->file->path,
                          json_kind(metadata));
-    json_object_foreach((json_t *)(uintptr_t)metadata, key, value)
+    json_object_foreach(metadata, key, value)
         if (!json_is_string(value))
             return toto_fail(err, TOTO_STATUS_DATA,
                              "%s: a value of __metadata__ is %s, wanted a string",
