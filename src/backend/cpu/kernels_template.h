@@ -19,6 +19,13 @@
 typedef float vf __attribute__((vector_size(LANES * 4)));
 typedef int32_t vi __attribute__((vector_size(LANES * 4)));
 
+/* Loops over a register tile must be unrolled whole, or the tile would live in memory. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 #define KERNEL static TARGET
 #define KERNEL_INLINE static inline __attribute__((always_inline)) TARGET
 
@@ -75,50 +82,54 @@ KERNEL_INLINE float lanes_sum(vf v)
 
 /* ---- Dot products -------------------------------------------------------------------------------- */
 
-/* One tile of MR x NR dot products; both constant, so that the accumulators live in registers. */
-KERNEL_INLINE void dots_tile(const int mr, const int nr, const float *x, size_t ldx, const char *w,
-                             size_t ldw_bytes, size_t n_in, float *y, size_t ldy)
+/* One tile of mr x nr dot products of n_in <= DOT_DEPTH; both constant, so that the accumulators live in
+ * registers, with room for a vector of each weight row and one of x. y = sums, or y += sums if more. */
+KERNEL_INLINE void dots_tile(const int mr, const int nr, const float *x, size_t ldx, const char *w, size_t ldw,
+                             size_t n_in, bool more, float *y, size_t ldy)
 {
     vf sum[8][8];
-    for (int r = 0; r < mr; r++)
-        for (int o = 0; o < nr; o++)
+    UNROLL for (int r = 0; r < mr; r++)
+        UNROLL for (int o = 0; o < nr; o++)
             sum[r][o] = (vf){0};
     size_t k = 0;
     for (; k + LANES <= n_in; k += LANES) {
-        vf in[8];
-        for (int r = 0; r < mr; r++)
-            in[r] = load(x + (size_t)r * ldx + k);
-        for (int o = 0; o < nr; o++) {
-            vf weight = load(w + (size_t)o * ldw_bytes + k * 4);
-            for (int r = 0; r < mr; r++)
-                sum[r][o] = VFMA(in[r], weight, sum[r][o]);
+        vf weight[8];
+        UNROLL for (int o = 0; o < nr; o++)
+            weight[o] = load(w + (size_t)o * ldw + k * 4);
+        UNROLL for (int r = 0; r < mr; r++) {
+            vf in = load(x + (size_t)r * ldx + k);
+            UNROLL for (int o = 0; o < nr; o++)
+                sum[r][o] = VFMA(in, weight[o], sum[r][o]);
         }
     }
     if (k < n_in) {
-        vf in[8];
-        for (int r = 0; r < mr; r++)
-            in[r] = load_part(x + (size_t)r * ldx + k, n_in - k);
-        for (int o = 0; o < nr; o++) {
-            vf weight = load_part(w + (size_t)o * ldw_bytes + k * 4, n_in - k);
-            for (int r = 0; r < mr; r++)
-                sum[r][o] = VFMA(in[r], weight, sum[r][o]);
+        vf weight[8];
+        UNROLL for (int o = 0; o < nr; o++)
+            weight[o] = load_part(w + (size_t)o * ldw + k * 4, n_in - k);
+        UNROLL for (int r = 0; r < mr; r++) {
+            vf in = load_part(x + (size_t)r * ldx + k, n_in - k);
+            UNROLL for (int o = 0; o < nr; o++)
+                sum[r][o] = VFMA(in, weight[o], sum[r][o]);
         }
     }
-    for (int r = 0; r < mr; r++)
-        for (int o = 0; o < nr; o++)
-            y[(size_t)r * ldy + (size_t)o] = lanes_sum(sum[r][o]);
+    UNROLL for (int r = 0; r < mr; r++)
+        UNROLL for (int o = 0; o < nr; o++) {
+            float *at = y + (size_t)r * ldy + (size_t)o;
+            float total = lanes_sum(sum[r][o]);
+            *at = more ? *at + total : total;
+        }
 }
 
 /* All outs of MR rows; few rows take more outs at a time, to keep the multipliers busy. */
 #define DOTS_ROWS(NAME, MR, NR)                                                                         \
     KERNEL void NAME(const float *x, size_t ldx, const char *w, size_t ldw, size_t n_outs, size_t n_in,  \
-                     float *y, size_t ldy)                                                              \
+                     bool more, float *y, size_t ldy)                                                   \
     {                                                                                                  \
         size_t o = 0;                                                                                    \
         for (; o + NR <= n_outs; o += NR)                                                                \
-            dots_tile(MR, NR, x, ldx, w + o * ldw, ldw, n_in, y + o, ldy);                               \
+            dots_tile(MR, NR, x, ldx, w + o * ldw, ldw, n_in, more, y + o, ldy);                         \
         for (; o < n_outs; o++)                                                                          \
-            dots_tile(MR, 1, x, ldx, w + o * ldw, ldw, n_in, y + o, ldy);                                \
+            dots_tile(MR, 1, x, ldx, w + o * ldw, ldw, n_in, more, y + o, ldy);                          \
     }
 DOTS_ROWS(dots_one, 1, 8)
 DOTS_ROWS(dots_two, 2, 4)
@@ -127,29 +138,36 @@ DOTS_ROWS(dots_full, DOT_ROWS, DOT_OUTS)
 
 /* Fewer than DOT_ROWS rows. */
 KERNEL void dots_few(const float *x, size_t ldx, size_t n_rows, const char *w, size_t ldw, size_t n_outs,
-                     size_t n_in, float *y, size_t ldy)
+                     size_t n_in, bool more, float *y, size_t ldy)
 {
     while (n_rows) {
         size_t rows = n_rows < 3 ? n_rows : 3;
-        (rows == 1 ? dots_one : rows == 2 ? dots_two : dots_three)(x, ldx, w, ldw, n_outs, n_in, y, ldy);
+        (rows == 1 ? dots_one : rows == 2 ? dots_two : dots_three)(x, ldx, w, ldw, n_outs, n_in, more, y, ldy);
         x += rows * ldx;
         y += rows * ldy;
         n_rows -= rows;
     }
 }
 
+/* A long sum is cut at fixed depths, so that a tile's rows and weights fit the first cache; its parts are
+ * added in order. */
 KERNEL void dots(const float *x, size_t ldx, size_t n_rows, const void *w, size_t ldw, size_t n_outs,
                  size_t n_in, float *y, size_t ldy)
 {
-    size_t whole = n_rows - n_rows % DOT_ROWS;
+    enum { DOT_DEPTH = 1024 };
+    size_t whole = n_rows - n_rows % DOT_ROWS, ldw_bytes = ldw * 4;
     /* A few weight rows stay in the first cache while all rows pass by. */
     size_t step = whole ? DOT_OUTS : n_outs;
-    for (size_t o = 0; o < n_outs; o += step) {
-        size_t outs = n_outs - o < step ? n_outs - o : step;
-        const char *part = (const char *)w + o * ldw * 4;
-        for (size_t r = 0; r < whole; r += DOT_ROWS)
-            dots_full(x + r * ldx, ldx, part, ldw * 4, outs, n_in, y + r * ldy + o, ldy);
-        dots_few(x + whole * ldx, ldx, n_rows - whole, part, ldw * 4, outs, n_in, y + whole * ldy + o, ldy);
+    for (size_t k = 0; k < n_in; k += DOT_DEPTH) {
+        size_t depth = n_in - k < DOT_DEPTH ? n_in - k : DOT_DEPTH;
+        for (size_t o = 0; o < n_outs; o += step) {
+            size_t outs = n_outs - o < step ? n_outs - o : step;
+            const char *part = (const char *)w + o * ldw_bytes + k * 4;
+            for (size_t r = 0; r < whole; r += DOT_ROWS)
+                dots_full(x + r * ldx + k, ldx, part, ldw_bytes, outs, depth, k != 0, y + r * ldy + o, ldy);
+            dots_few(x + whole * ldx + k, ldx, n_rows - whole, part, ldw_bytes, outs, depth, k != 0,
+                     y + whole * ldy + o, ldy);
+        }
     }
 }
 
@@ -159,21 +177,21 @@ KERNEL_INLINE void gemm_tile(const int mr, const int nv, const float *x, size_t 
                              size_t n_in, float *y, size_t ldy)
 {
     vf sum[16][4];
-    for (int r = 0; r < mr; r++)
-        for (int v = 0; v < nv; v++)
+    UNROLL for (int r = 0; r < mr; r++)
+        UNROLL for (int v = 0; v < nv; v++)
             sum[r][v] = load(y + (size_t)r * ldy + (size_t)v * LANES);
     for (size_t k = 0; k < n_in; k++) {
         vf in[4];
-        for (int v = 0; v < nv; v++)
+        UNROLL for (int v = 0; v < nv; v++)
             in[v] = load(b + k * ldb + (size_t)v * LANES);
-        for (int r = 0; r < mr; r++) {
+        UNROLL for (int r = 0; r < mr; r++) {
             vf factor = splat(x[(size_t)r * ldx + k]);
-            for (int v = 0; v < nv; v++)
+            UNROLL for (int v = 0; v < nv; v++)
                 sum[r][v] = VFMA(factor, in[v], sum[r][v]);
         }
     }
-    for (int r = 0; r < mr; r++)
-        for (int v = 0; v < nv; v++)
+    UNROLL for (int r = 0; r < mr; r++)
+        UNROLL for (int v = 0; v < nv; v++)
             store(y + (size_t)r * ldy + (size_t)v * LANES, sum[r][v]);
 }
 
