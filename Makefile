@@ -73,10 +73,24 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libtoto.a $(BUILD)/packages-test
 TOTO = $(abspath $(BUILD)/toto)
 CHECK = V=$(V) sh scripts/check.sh
 CHECK_CLI = TOTO=$(TOTO) UPDATE=$(UPDATE) sh tests/cli/run.sh
-CHECK_SOURCE = 'CC="$(CC)" sh tests/headers.sh' 'sh tests/includes.sh' 'TOTO=$(TOTO) sh tests/options.sh'
+CHECK_SOURCE = 'CC="$(CC)" sh tests/headers.sh' 'sh tests/includes.sh' 'TOTO=$(TOTO) sh tests/options.sh' \
+	'TOTO=$(TOTO) sh tests/man_examples.sh'
 
-check: $(UNIT_TESTS) $(OPS_TESTS) $(GOLDEN) $(BUILD)/toto
-	@$(CHECK) $(UNIT_TESTS) $(OPS_TESTS) '$(GOLDEN) tests/golden/toto1' '$(CHECK_CLI)' $(CHECK_SOURCE)
+# The full-size cases take three models of 605 and 302 MB, made once; builds with sanitizers leave them out.
+FULL_SIZE_DIR ?= build/full-size
+CHECK_GOLDEN = '$(GOLDEN) tests/golden/toto1'
+ifeq ($(SAN),)
+FULL_SIZE := $(patsubst %,$(FULL_SIZE_DIR)/%/model.safetensors,f32 f16 bf16)
+CHECK_GOLDEN += '$(GOLDEN) --base $(FULL_SIZE_DIR) tests/golden/toto1/base'
+endif
+
+check: $(UNIT_TESTS) $(OPS_TESTS) $(GOLDEN) $(FULL_SIZE) $(BUILD)/toto
+	@$(CHECK) $(UNIT_TESTS) $(OPS_TESTS) $(CHECK_SOURCE) '$(CHECK_CLI)' $(CHECK_GOLDEN)
+
+$(FULL_SIZE_DIR)/%/model.safetensors: | $(BUILD)/tests/golden/make_toto1_base
+	$(call say,MODEL,$@)
+	@mkdir -p $(@D)
+	$(Q)$(BUILD)/tests/golden/make_toto1_base $(@D) $*
 
 check-unit: $(UNIT_TESTS)
 	@$(CHECK) $(UNIT_TESTS)
@@ -84,8 +98,8 @@ check-unit: $(UNIT_TESTS)
 check-ops: $(OPS_TESTS)
 	@$(CHECK) $(OPS_TESTS)
 
-check-golden: $(GOLDEN)
-	@$(CHECK) '$(GOLDEN) tests/golden/toto1'
+check-golden: $(GOLDEN) $(FULL_SIZE)
+	@$(CHECK) $(CHECK_GOLDEN)
 
 check-cli: $(BUILD)/toto
 	@$(CHECK) '$(CHECK_CLI)'
@@ -93,8 +107,8 @@ check-cli: $(BUILD)/toto
 check-source: $(BUILD)/toto
 	@$(CHECK) $(CHECK_SOURCE)
 
-bench: $(BUILD)/toto
-	@TOTO=$(TOTO) sh scripts/bench.sh
+bench: $(BUILD)/toto $(FULL_SIZE_DIR)/f32/model.safetensors
+	@TOTO=$(TOTO) sh scripts/bench.sh $(FULL_SIZE_DIR)/f32
 
 FUZZ_SECONDS ?= 60
 fuzz:
@@ -143,6 +157,7 @@ help:
 	@echo '  PREFIX=$(PREFIX)  DESTDIR=  BUILD=$(BUILD)  UPDATE=1 (check-cli rewrites what it expects)'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.DELETE_ON_ERROR:
 FORCE:
 .PHONY: all check check-unit check-ops check-golden check-cli check-source bench fuzz fuzzers install \
 	uninstall clean help FORCE
