@@ -333,7 +333,8 @@ size_t timestamp_format(const struct time_format *format, int64_t ticks, char te
             out.length = 0;
     } else {
         int64_t day_ns = seconds_per_day * ns_per_second;
-        int64_t days = floor_div(ticks, day_ns), ns = ticks - days * day_ns;
+        int64_t days = floor_div(ticks, day_ns), ns = ticks % day_ns;
+        ns += ns < 0 ? day_ns : 0;
         /* The offset is added to what is left of the day: ticks plus the offset might not fit. */
         ns += format->offset_minutes * 60 * ns_per_second;
         days += floor_div(ns, day_ns);

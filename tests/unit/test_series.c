@@ -1,0 +1,411 @@
+/* Series: rows in any order become points of a fixed step, with masks, fills, groups and bad series. */
+#include "table_text.h"
+
+#include <math.h>
+
+#include "series/series.h"
+
+/* Reads and makes in one; err and status of whichever fails. */
+static enum toto_status make(const char *text, const struct toto_table_options *table_options,
+                             const struct toto_series_options *options, struct toto_series **series,
+                             struct toto_error *err)
+{
+    struct toto_table *table;
+    *series = NULL;
+    enum toto_status status = text_read(text, table_options, &table, err);
+    if (!status)
+        status = toto_series_make(table, options, series, err);
+    toto_table_free(table);
+    return status;
+}
+
+static struct toto_series *must_make(const char *text, const struct toto_table_options *table_options,
+                                     const struct toto_series_options *options)
+{
+    struct toto_series *series;
+    struct toto_error err;
+    if (make(text, table_options, options, &series, &err))
+        fail_msg("%s\n%s", text, err.message);
+    return series;
+}
+
+static void must_fail(const char *text, const struct toto_table_options *table_options,
+                      const struct toto_series_options *options, enum toto_status wanted, const char *part)
+{
+    struct toto_series *series;
+    struct toto_error err;
+    enum toto_status status = make(text, table_options, options, &series, &err);
+    assert_null(series);
+    if (status != wanted || !strstr(err.message, part))
+        fail_msg("%s\nstatus %d: %s\nwanted %d: %s", text, (int)status, err.message, (int)wanted, part);
+    assert_int_equal(toto_memory_used(), 0);
+}
+
+/* Points as text, such as "1 2? 3": a question mark where nothing was observed. */
+static void assert_points(const struct toto_series *series, size_t i, const char *wanted)
+{
+    char text[512] = "";
+    size_t used = 0;
+    const struct variate *variate = &series->variates[i];
+    assert_true(variate->group < series->n_groups);
+    const struct group *group = &series->groups[variate->group];
+    assert_int_equal(group->variates[variate->row], i);
+    for (size_t t = variate->row * group->n_steps; t < (variate->row + 1) * group->n_steps; t++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%g%s", used ? " " : "",
+                                 (double)group->values[t], group->observed[t] ? "" : "?");
+    if (strcmp(text, wanted))
+        fail_msg("%s: %s, wanted %s", variate->id, text, wanted);
+}
+
+static void assert_next(const struct toto_series *series, size_t i, const char *wanted)
+{
+    char text[TIME_TEXT_SIZE];
+    time_axis_text(&series->variates[i].axis, 1, text);
+    assert_string_equal(text, wanted);
+}
+
+static void test_wide(void **state)
+{
+    (void)state;
+    struct toto_series *series =
+        must_make("date,a,b\n2016-07-01,1,10\n2016-07-02,NA,20\n2016-07-03,3,\n", NULL, NULL);
+    assert_int_equal(toto_series_count(series), 2);
+    assert_int_equal(series->n_groups, 1);
+    assert_string_equal(series->id_name, "unique_id");
+    assert_string_equal(series->time_name, "date");
+    assert_string_equal(series->variates[1].id, "b");
+    assert_points(series, 0, "1 1? 3");
+    assert_points(series, 1, "10 20 20?");
+    assert_next(series, 0, "2016-07-04");
+    toto_series_free(series);
+    series = must_make("date,a,b\n2016-07-01,1,10\n2016-07-02,2,20\n", NULL,
+                       &(struct toto_series_options){.group = TOTO_GROUP_NONE});
+    assert_int_equal(series->n_groups, 2);
+    assert_points(series, 1, "10 20");
+    toto_series_free(series);
+    series = must_make("a\n5\n", NULL, NULL);
+    assert_points(series, 0, "5");
+    assert_next(series, 0, "1");
+    assert_string_equal(series->time_name, "ds");
+    toto_series_free(series);
+    series = must_make("ds,a\n", NULL, NULL);
+    assert_int_equal(toto_series_count(series), 0);
+    assert_int_equal(series->n_groups, 0);
+    toto_series_free(series);
+    assert_int_equal(toto_memory_used(), 0);
+}
+
+static void test_long(void **state)
+{
+    (void)state;
+    struct toto_series *series = must_make("item_id,timestamp,target\nq,5,1\n\" p\",10,7\nq,7,3\nq,6,2\n"
+                                           "\" p\",40,9\n\" p\",20,8\n",
+                                           NULL, NULL);
+    assert_int_equal(toto_series_count(series), 2);
+    assert_int_equal(series->n_groups, 2);
+    assert_string_equal(series->id_name, "item_id");
+    assert_string_equal(series->variates[0].id, "q");
+    assert_string_equal(series->variates[1].id, " p");
+    assert_points(series, 0, "1 2 3");
+    assert_points(series, 1, "7 8 8? 9");
+    assert_next(series, 0, "8");
+    assert_next(series, 1, "50");
+    toto_series_free(series);
+    const char *const targets[] = {"v", "u"};
+    series = must_make("id,u,v\nb,1,2\na,3,4\nb,5,6\n",
+                       &(struct toto_table_options){.targets = targets, .n_targets = 2}, NULL);
+    static const char *const ids[] = {"b/v", "b/u", "a/v", "a/u"};
+    assert_int_equal(series->n_variates, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_string_equal(series->variates[i].id, ids[i]);
+    assert_points(series, 0, "2 6");
+    assert_points(series, 3, "3");
+    assert_next(series, 0, "2");
+    assert_next(series, 2, "1");
+    toto_series_free(series);
+}
+
+/* Whatever the order of the rows, the points are the same. */
+static void test_order(void **state)
+{
+    (void)state;
+    enum { ROWS = 97 };
+    for (unsigned stride = 1; stride < ROWS; stride += 5) {
+        char text[4096];
+        size_t used = (size_t)sprintf(text, "ds,y\n");
+        for (unsigned i = 0; i < ROWS; i++)
+            used += (size_t)sprintf(text + used, "%u,%u\n", 1000 + 3 * (i * stride % ROWS),
+                                    i * stride % ROWS);
+        struct toto_series *series = must_make(text, NULL, NULL);
+        assert_int_equal(series->groups[0].n_steps, ROWS);
+        for (unsigned i = 0; i < ROWS; i++)
+            assert_true(series->groups[0].values[i] == (float)i && series->groups[0].observed[i] == 1);
+        assert_next(series, 0, "1291");
+        toto_series_free(series);
+    }
+}
+
+static void test_fill(void **state)
+{
+    (void)state;
+    static const struct {
+        enum toto_fill fill;
+        size_t context;
+        const char *wanted;
+    } cases[] = {
+        {TOTO_FILL_FFILL, 0, "0? 2 2? 2? 2? 10 10?"},
+        {TOTO_FILL_NONE, 0, "0? 2 0? 0? 0? 10 0?"},
+        {TOTO_FILL_LINEAR, 0, "0? 2 4? 6? 8? 10 10?"},
+        {TOTO_FILL_FFILL, 4, "2? 2? 10 10?"},
+        {TOTO_FILL_NONE, 4, "0? 0? 10 0?"},
+        {TOTO_FILL_LINEAR, 4, "6? 8? 10 10?"},
+        {TOTO_FILL_LINEAR, 1, "10?"},
+        {TOTO_FILL_FFILL, 1, "10?"},
+        {TOTO_FILL_NONE, 1, "0?"},
+        {TOTO_FILL_LINEAR, 7, "0? 2 4? 6? 8? 10 10?"},
+        {TOTO_FILL_LINEAR, 6, "2 4? 6? 8? 10 10?"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct toto_series_options options = {.fill = cases[i].fill, .context = cases[i].context};
+        /* The same once with missing cells and once with missing rows. */
+        struct toto_series *series =
+            must_make("ds,y\n1,\n2,2\n3,NA\n4,\n5,null\n6,10\n7,\n", NULL, &options);
+        assert_points(series, 0, cases[i].wanted);
+        toto_series_free(series);
+        series = must_make("ds,y\n7,\n1,\n2,2\n6,10\n", NULL, &options);
+        assert_points(series, 0, cases[i].wanted);
+        toto_series_free(series);
+    }
+}
+
+/* A gap of any length costs nothing and is filled as if it were short. */
+static void test_far_gap(void **state)
+{
+    (void)state;
+    const char *text = "ds,y\n1,1\n2,2\n1000000000000000,5\n";
+    struct toto_series *series = must_make(text, NULL, &(struct toto_series_options){.context = 3});
+    assert_points(series, 0, "2? 2? 5");
+    toto_series_free(series);
+    series = must_make(text, NULL,
+                       &(struct toto_series_options){.context = 2, .fill = TOTO_FILL_LINEAR});
+    assert_points(series, 0, "5? 5");
+    toto_series_free(series);
+    /* From end to end of 64 bits. */
+    series = must_make("ds,y\n-9223372036854775808,1\n-9223372036854775807,2\n9223372036854775807,4\n", NULL,
+                       NULL);
+    assert_int_equal(series->groups[0].n_steps, 4096);
+    assert_true(series->groups[0].values[4095] == 4 && series->groups[0].values[0] == 2);
+    assert_next(series, 0, "");
+    toto_series_free(series);
+    must_fail("ds,y\n-9223372036854775808,1\n9223372036854775807,4\n", NULL, NULL, TOTO_STATUS_DATA,
+              "no fixed time step");
+}
+
+static void test_steps(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *next;
+    } cases[] = {
+        {"ds,y\n2016-07-01 00:00:00,1\n2016-07-01 00:15:00,1\n", "2016-07-01 00:30:00"},
+        {"ds,y\n2016-07-01T00:00,1\n2016-07-01T01:00,1\n2016-07-01T03:00,1\n", "2016-07-01T04:00"},
+        {"ds,y\n2016-03-27 01:00:00+01:00,1\n2016-03-27 03:00:00+02:00,1\n", "2016-03-27 04:00:00+02:00"},
+        {"ds,y\n2016-07-01 00:00:00,1\n2016-07-01 00:00:00.5,1\n", "2016-07-01 00:00:01.0"},
+        {"ds,y\n2016-07-04,1\n2016-07-05,1\n2016-07-08,1\n2016-07-11,1\n2016-07-12,1\n", "2016-07-13"},
+        {"ds,y\n2016/07/04,1\n2016/07/11,1\n", "2016/07/18"},
+        {"ds,y\n20160630,1\n20160701,1\n", "20160702"},
+        {"ds,y\n2020-01-01,1\n2020-01-31,1\n2020-03-01,1\n", "2020-03-31"},
+        {"ds,y\n1467331200,1\n1467334800,1\n", "1467338400"},
+        {"ds,y\n28,1\n59,2\n", "90"},
+        {"ds,y\n5,1\n4,1\n1,1\n", "6"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct toto_series *series = must_make(cases[i].text, NULL, NULL);
+        assert_next(series, 0, cases[i].next);
+        toto_series_free(series);
+    }
+}
+
+static void test_time_errors(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *part;
+    } cases[] = {
+        {"ds,y\n1,1\n", "a.csv:2:1: column \"ds\": one row has no time step to infer"},
+        {"ds,y\n1,1\n2,2\n1,3\n", "a.csv:4:1: column \"ds\": the time 1 stands at a.csv:2 too"},
+        {"ds,y\n2016-07-01T01:00Z,1\n2016-07-01T02:00Z,2\n\n2016-07-01T02:00Z,3\n",
+         "a.csv:5:1: column \"ds\": the time 2016-07-01T02:00Z stands at a.csv:3 too"},
+        {"id,ds,y\nq,1,1\np,1,1\np,2,1\nq,1,3\n",
+         "a.csv:5:2: column \"ds\": series \"q\": the time 1 stands at a.csv:2"},
+        {"ds,y\n0,1\n10,1\n20,1\n25,1\n40,1\n",
+         "a.csv:5:1: column \"ds\": no fixed time step: from 20 (a.csv:4) to 25 is no multiple of 10"},
+        {"ds,y\n2016-01-01 00:00,1\n2016-01-01 01:00,1\n2016-01-01 02:00,1\n2016-01-01 02:30,1\n",
+         "is no multiple of 1 h"},
+        {"ds,y\n2016-01-01,1\n2016-02-01,1\n2016-03-01,1\n", "steps of months or years, which are not read"},
+        {"ds,y\n2016-07-01,1\n2016-08-01,1\n", "steps of months or years"},
+        {"ds,y\n2015-07-01,1\n2016-07-01,1\n2017-07-01,1\n", "steps of months or years"},
+        {"ds,y\n2017-07-01 00:00,1\n2018-07-01 00:00,1\n", "steps of months or years"},
+        {"date,a,b\n1,1,\n2,2,NA\n", "a.csv:2:3: column \"b\": all values are missing"},
+        {"id,ds,y\nq,1,1\nq,2,2\np,1,\np,2,\n", "a.csv:4:3: column \"y\": series \"p\": all values"},
+        {"id,ds,y\nq,1,1\nq,2,2\np,1,5\n", "a.csv:4:2: column \"ds\": series \"p\": one row"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        must_fail(cases[i].text, NULL, NULL, TOTO_STATUS_DATA, cases[i].part);
+}
+
+static void test_groups(void **state)
+{
+    (void)state;
+    const struct toto_table_options by_group = {.group = "g"};
+    struct toto_series *series =
+        must_make("id,g,ds,y\na,n,1,1\nb,s,1,10\nc,n,2,20\na,n,2,2\nb,s,2,11\nc,n,3,21\nc,n,4,22\n",
+                  &by_group, NULL);
+    assert_int_equal(series->n_groups, 2);
+    assert_int_equal(series->groups[0].n_variates, 2);
+    assert_points(series, 0, "1 2 2? 2?");
+    assert_points(series, 1, "10 11");
+    assert_points(series, 2, "0? 20 21 22");
+    assert_next(series, 0, "5");
+    assert_next(series, 1, "3");
+    assert_int_equal(series->variates[2].group, 0);
+    toto_series_free(series);
+    /* The same files, each series alone. */
+    series = must_make("id,g,ds,y\na,n,1,1\nc,n,2,20\na,n,2,2\nc,n,3,21\n", &by_group,
+                       &(struct toto_series_options){.group = TOTO_GROUP_NONE});
+    assert_int_equal(series->n_groups, 2);
+    assert_points(series, 0, "1 2");
+    toto_series_free(series);
+    series = must_make("id,y\na,1\nb,2\na,3\n", NULL, &(struct toto_series_options){.group = TOTO_GROUP_ALL});
+    assert_int_equal(series->n_groups, 1);
+    assert_points(series, 0, "1 3");
+    assert_points(series, 1, "2 2?");
+    toto_series_free(series);
+    must_fail("id,g,ds,y\na,n,1,1\na,s,2,1\n", &by_group, NULL, TOTO_STATUS_DATA,
+              "a.csv:3:2: column \"g\": \"s\", but the series was in group \"n\" at a.csv:2");
+    must_fail("id,g,ds,y\na,n,1,1\na,n,2,1\nb,n,1,1\nb,n,3,1\n", &by_group, NULL, TOTO_STATUS_DATA,
+              "a.csv:4: series \"b\" has another time step");
+    must_fail("id,g,ds,y\na,n,0,1\na,n,2,1\nb,n,1,1\nb,n,3,1\n", &by_group, NULL, TOTO_STATUS_DATA,
+              "a.csv:4: series \"b\" has times between");
+    must_fail("id,y\na,1\n", NULL, &(struct toto_series_options){.group = TOTO_GROUP_COLUMN},
+              TOTO_STATUS_USAGE, "grouped by a column");
+}
+
+/* Each kind of bad series among good ones. */
+static void test_on_error(void **state)
+{
+    (void)state;
+    static const char text[] = "id,ds,y\na,1,1\nbad,1,12x\nlate,x,1\na,2,2\nlone,1,1\nvoid,1,\n"
+                               "void,2,\ntwice,1,1\ntwice,1,1\nbad,2,5\nlate,2,3\nbad,3,6z\nz,1,3\nz,2,4\n";
+    static const char *const messages[] = {
+        "a.csv:3:3: column \"y\": \"12x\" is not a number", "a.csv:4:2: column \"ds\": \"x\" is not a time",
+        "a.csv:6:2: column \"ds\": series \"lone\": one row", "a.csv:7:3: column \"y\": series \"void\": all",
+        "a.csv:10:2: column \"ds\": series \"twice\": the time 1 stands at a.csv:9"};
+    static const char *const ids[] = {"a", "bad", "late", "lone", "void", "twice", "z"};
+    struct toto_table_options table_options = {.on_error = TOTO_ON_ERROR_SKIP};
+    struct toto_series_options options = {.on_error = TOTO_ON_ERROR_SKIP};
+    struct toto_series *series = must_make(text, &table_options, &options);
+    assert_int_equal(toto_series_count(series), 2);
+    assert_int_equal(toto_series_bad_count(series), 5);
+    assert_int_equal(log_lines, 5);
+    for (size_t i = 0; i < 5; i++)
+        assert_part(log_text, messages[i]);
+    assert_string_equal(series->variates[1].id, "z");
+    assert_points(series, 1, "3 4");
+    toto_series_free(series);
+
+    table_options.on_error = options.on_error = TOTO_ON_ERROR_NULL;
+    series = must_make(text, &table_options, &options);
+    assert_int_equal(toto_series_count(series), 7);
+    assert_int_equal(toto_series_bad_count(series), 5);
+    assert_int_equal(series->n_groups, 2);
+    for (size_t i = 0; i < 7; i++) {
+        assert_string_equal(series->variates[i].id, ids[i]);
+        assert_int_equal(series->variates[i].group == SIZE_MAX, i != 0 && i != 6);
+    }
+    assert_points(series, 6, "3 4");
+    assert_next(series, 1, "4");
+    assert_next(series, 2, "");
+    assert_next(series, 3, "");
+    assert_next(series, 4, "3");
+    toto_series_free(series);
+    must_fail(text, NULL, NULL, TOTO_STATUS_DATA, messages[0]);
+    must_fail(text, &table_options, NULL, TOTO_STATUS_DATA, messages[0]);
+
+    /* Wide: a bad column goes alone; a bad time is everyone's. */
+    table_options.on_error = options.on_error = TOTO_ON_ERROR_SKIP;
+    series = must_make("ds,a,b,c\n1,1,x,\n2,2,2,\n", &table_options, &options);
+    assert_int_equal(toto_series_count(series), 1);
+    assert_int_equal(toto_series_bad_count(series), 2);
+    assert_points(series, 0, "1 2");
+    toto_series_free(series);
+    must_fail("ds,a\n1,1\nx,2\n", &table_options, &options, TOTO_STATUS_DATA, "a.csv:3:1");
+    must_fail("ds,a\n1,1\n1,2\n", &table_options, &options, TOTO_STATUS_DATA, "a.csv:3:1");
+    must_fail("ds,a\n1,x\n2,y\n", &table_options, &options, TOTO_STATUS_DATA, "no numeric column");
+    must_fail("ds,a\n1,1\n2\n", &table_options, &options, TOTO_STATUS_DATA, "a.csv:3:2");
+    series = must_make("id,ds,y\na,1,1\n", &table_options, &options);
+    assert_int_equal(toto_series_count(series), 0);
+    assert_int_equal(toto_series_bad_count(series), 1);
+    toto_series_free(series);
+}
+
+/* A hundred thousand series of three rows, interleaved, take no quadratic step. */
+static void test_many(void **state)
+{
+    (void)state;
+    enum { SERIES = 100000 };
+    char *text = malloc(SERIES * 3 * 24), *at;
+    assert_non_null(text);
+    at = text + sprintf(text, "id,ds,y\n");
+    for (int t = 0; t < 3; t++)
+        for (int i = 0; i < SERIES; i++)
+            at += sprintf(at, "s%d,%d,%d\n", i, t, i % 1000);
+    double start = clock_seconds();
+    struct toto_series *series = must_make(text, NULL, NULL);
+    double seconds = clock_seconds() - start;
+    assert_int_equal(toto_series_count(series), SERIES);
+    assert_points(series, 99999, "999 999 999");
+    print_message("%.0f ms for %d series\n", 1e3 * seconds, SERIES);
+    assert_true(seconds < 10);
+    toto_series_free(series);
+    free(text);
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    static const char text[] = "id,g,ds,y\na,n,2,1\na,n,1,2\nb,n,1,3\nb,n,2,x\nb,n,7,4\nc,s,1,5\nc,s,3,5\n"
+                               "c,s,4,5\nc,s,6,5\n";
+    const struct toto_table_options table_options = {.group = "g", .on_error = TOTO_ON_ERROR_NULL};
+    const struct toto_series_options options = {.on_error = TOTO_ON_ERROR_NULL};
+    for (size_t n = 1;; n++) {
+        struct toto_table *table;
+        struct toto_series *series;
+        struct toto_error err;
+        assert_int_equal(text_read(text, &table_options, &table, &err), TOTO_STATUS_OK);
+        mem_fail_after(n);
+        enum toto_status status = toto_series_make(table, &options, &series, &err);
+        mem_fail_after(0);
+        toto_table_free(table);
+        if (!status) {
+            assert_true(n > 8);
+            toto_series_free(series);
+            break;
+        }
+        assert_int_equal(status, TOTO_STATUS_RESOURCE);
+        assert_null(series);
+        assert_part(err.message, "memory");
+        assert_int_equal(toto_memory_used(), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_wide),        cmocka_unit_test(test_long),   cmocka_unit_test(test_order),
+        cmocka_unit_test(test_fill),        cmocka_unit_test(test_far_gap), cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_time_errors), cmocka_unit_test(test_groups), cmocka_unit_test(test_on_error),
+        cmocka_unit_test(test_many),        cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, folder_make, folder_remove);
+}
