@@ -61,8 +61,8 @@ static void step_show(const struct time_format *format, uint64_t step, char out[
     static const struct {
         uint64_t ns;
         const char *name;
-    } units[] = {{86400000000000, "d"}, {3600000000000, "h"}, {60000000000, "min"}, {1000000000, "s"},
-                 {1000000, "ms"},       {1, "ns"}};
+    } units[] = {{86400000000000, "d"}, {3600000000000, "h"}, {60000000000, "min"},
+                 {1000000000, "s"},     {1000000, "ms"},      {1, "ns"}};
     size_t i = 0;
     if (format->kind == TIME_STAMP) {
         while (step % units[i].ns)
@@ -93,7 +93,7 @@ static const char *key_show(const struct toto_table *table, size_t row, char out
 static enum toto_status rows_sort(const struct toto_table *table, uint32_t *rows, size_t n_rows,
                                   struct toto_error *err)
 {
-    size_t i = 1, bytes;
+    size_t i = 1, bytes = SIZE_MAX;
     while (i < n_rows && table_time(table, rows[i - 1]) <= table_time(table, rows[i]))
         i++;
     if (i >= n_rows)
@@ -133,10 +133,10 @@ static enum toto_status check_distinct(const struct toto_table *table, const str
 static enum toto_status step_find(const struct toto_table *table, struct key_axis *axis,
                                   struct toto_error *err)
 {
-    size_t n = axis->n_rows - 1, i = 1, bytes;
+    size_t n = axis->n_rows - 1, i = 1, bytes = SIZE_MAX;
     axis->step = (int64_t)distance(axis->first, row_time(table, axis, 1));
-    while (i < n && distance(row_time(table, axis, i), row_time(table, axis, i + 1)) ==
-                        (uint64_t)axis->step)
+    while (i < n &&
+           distance(row_time(table, axis, i), row_time(table, axis, i + 1)) == (uint64_t)axis->step)
         i++;
     if (i == n && axis->step > 0)
         return TOTO_STATUS_OK;
@@ -163,40 +163,56 @@ static enum toto_status step_find(const struct toto_table *table, struct key_axi
     return TOTO_STATUS_OK;
 }
 
-/* Whether a step may stand for a month or a year. */
-static bool is_calendar_step(const struct time_format *format, int64_t step)
+static int64_t ticks_of_day(const struct time_format *format)
 {
-    const int64_t day = format->kind == TIME_STAMP ? INT64_C(86400000000000) : 1;
-    int64_t days = step / day;
-    return (format->kind == TIME_DATE || format->kind == TIME_STAMP) && step % day == 0 &&
-           ((days >= 28 && days <= 31) || days == 365 || days == 366);
+    return format->kind == TIME_STAMP ? INT64_C(86400000000000) : 1;
 }
 
-/* Whether all rows fall on one day of their months. */
-static bool is_one_day_of_month(const struct toto_table *table, const struct key_axis *axis)
+/* Whether a step may stand for a month, a quarter, half a year or a year. */
+static bool is_calendar_step(const struct time_format *format, int64_t step)
+{
+    int64_t days = step / ticks_of_day(format);
+    return (format->kind == TIME_DATE || format->kind == TIME_STAMP) &&
+           step % ticks_of_day(format) == 0 &&
+           ((days >= 28 && days <= 31) || (days >= 89 && days <= 92) ||
+            (days >= 181 && days <= 184) || days == 365 || days == 366);
+}
+
+/* Whether all rows fall on one day of their months, each `later` ticks later. */
+static bool is_one_day_of_month(const struct toto_table *table, const struct key_axis *axis,
+                                int64_t later)
 {
     int first, day;
     struct time_format format = table->format;
+    if (axis->last > INT64_MAX - later)
+        return false;
     for (size_t i = 0; i < axis->n_rows; i++) {
         format.offset_minutes = table_offset_minutes(table, axis->rows[i]);
-        if (!timestamp_day_of_month(&format, row_time(table, axis, i), i ? &day : &first) ||
+        if (!timestamp_day_of_month(&format, row_time(table, axis, i) + later, i ? &day : &first) ||
             (i && day != first))
             return false;
     }
     return true;
 }
 
-/* All times must be whole steps apart. Steps of months and years are not fixed: they must not be taken
- * for 31 or 365 days because a short series happens to have no other. */
+/* Months from one day to the same day, or from last day to last day: the day after is the first. */
+static bool is_calendar_axis(const struct toto_table *table, const struct key_axis *axis)
+{
+    return is_one_day_of_month(table, axis, 0) ||
+           is_one_day_of_month(table, axis, ticks_of_day(&table->format));
+}
+
+/* All times must be whole steps apart. Steps of months and years are not fixed: they must not be
+ * taken for 31 or 365 days because a short series happens to have no other. */
 static enum toto_status check_grid(const struct toto_table *table, const struct key_axis *axis,
                                    struct toto_error *err)
 {
     bool calendar = axis->step && is_calendar_step(&table->format, axis->step);
     size_t i = 1, line, other_line;
-    while (i < axis->n_rows && axis->step &&
-           distance(row_time(table, axis, i - 1), row_time(table, axis, i)) % (uint64_t)axis->step == 0)
-        i++;
-    if (i == axis->n_rows && !(calendar && is_one_day_of_month(table, axis)))
+    for (; i < axis->n_rows && axis->step; i++)
+        if (distance(row_time(table, axis, i - 1), row_time(table, axis, i)) % (uint64_t)axis->step)
+            break;
+    if (i == axis->n_rows && !(calendar && is_calendar_axis(table, axis)))
         return TOTO_STATUS_OK;
     i -= i == axis->n_rows;
     char time[TIME_TEXT_SIZE], other_time[TIME_TEXT_SIZE], step[TIME_TEXT_SIZE], key[80];
@@ -207,10 +223,11 @@ static enum toto_status check_grid(const struct toto_table *table, const struct 
     step_show(&table->format, (uint64_t)axis->step, step);
     key_show(table, axis->rows[i], key);
     if (calendar)
-        return table_fail(table, TOTO_STATUS_DATA, path, line, table->time_column, err,
-                          "%sno fixed time step: %s follows %s (%s:%zu) as in steps of months or years, "
-                          "which are not read yet; number the rows with integers instead",
-                          key, time, other_time, other_path, other_line);
+        return table_fail(
+            table, TOTO_STATUS_DATA, path, line, table->time_column, err,
+            "%sno fixed time step: %s follows %s (%s:%zu) as in steps of months or years, "
+            "which are not read yet; number the rows with integers instead",
+            key, time, other_time, other_path, other_line);
     return table_fail(table, TOTO_STATUS_DATA, path, line, table->time_column, err,
                       "%sno fixed time step: from %s (%s:%zu) to %s is no multiple of %s, the most "
                       "frequent step; correct the time or leave out the row",
@@ -236,10 +253,11 @@ enum toto_status key_axis_find(const struct toto_table *table, uint32_t *rows, s
         char key[80];
         const char *path = table_place(table, rows[0], &line);
         axis->step = 0;
-        return table_fail(table, TOTO_STATUS_DATA, path, line, table->time_column, err,
-                          "%sone row has no time step to infer; give two rows, or leave out the time "
-                          "column",
-                          key_show(table, rows[0], key));
+        return table_fail(
+            table, TOTO_STATUS_DATA, path, line, table->time_column, err,
+            "%sone row has no time step to infer; give two rows, or leave out the time "
+            "column",
+            key_show(table, rows[0], key));
     }
     if ((status = check_distinct(table, axis, err)) || (status = step_find(table, axis, err)) ||
         (status = check_grid(table, axis, err)))
@@ -253,8 +271,8 @@ size_t grid_points(int64_t first, int64_t last, int64_t step, size_t most)
     return steps >= most ? most : (size_t)steps + 1;
 }
 
-/* The last value that was observed before a gap, and its place; places before the window are negative
- * and may be far away, so they are doubles. */
+/* The last value that was observed before a gap, and its place; places before the window are
+ * negative and may be far away, so they are doubles. */
 struct anchor {
     bool known;
     double place;
@@ -262,8 +280,8 @@ struct anchor {
 };
 
 /* Points start to stop - 1 after the anchor, before the value at stop. */
-static void gap_fill(enum toto_fill fill, struct anchor before, size_t start, size_t stop, float after,
-                     float *values)
+static void gap_fill(enum toto_fill fill, struct anchor before, size_t start, size_t stop,
+                     float after, float *values)
 {
     for (size_t i = start; i < stop; i++) {
         if (fill == TOTO_FILL_NONE || !before.known)
@@ -271,8 +289,9 @@ static void gap_fill(enum toto_fill fill, struct anchor before, size_t start, si
         else if (fill == TOTO_FILL_FFILL)
             values[i] = before.value;
         else
-            values[i] = (float)(before.value + ((double)after - before.value) * ((double)i - before.place) /
-                                                   ((double)stop - before.place));
+            values[i] =
+                (float)(before.value + ((double)after - before.value) * ((double)i - before.place) /
+                                           ((double)stop - before.place));
     }
 }
 

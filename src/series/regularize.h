@@ -11,9 +11,9 @@ struct key_axis {
     int64_t first, last, step;
 };
 
-/* Sorts the key's rows by time and finds its step: the most frequent difference of neighbours (of equally
- * frequent ones the smallest), which all times must fit. TOTO_STATUS_DATA on two rows of one time, on a
- * single row and on times off the grid. */
+/* Sorts the key's rows by time and finds its step: the most frequent difference of neighbours (of
+ * equally frequent ones the smallest), which all times must fit. TOTO_STATUS_DATA on two rows of
+ * one time, on a single row and on times off the grid. */
 enum toto_status key_axis_find(const struct toto_table *table, uint32_t *rows, size_t n_rows,
                                struct key_axis *axis, struct toto_error *err);
 

@@ -1,4 +1,5 @@
-/* Select: which cells make which variate, which variates form a group, and what becomes of bad ones. */
+/* Select: which cells make which variate, which variates form a group, and what becomes of bad
+ * ones. */
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -26,8 +27,8 @@ struct maker {
     const struct toto_table *table;
     struct toto_series_options options;
     struct toto_series *series;
-    uint32_t *rows;      /* of the table, by key */
-    size_t *key_starts;  /* [n_keys + 1] into rows */
+    uint32_t *rows;     /* of the table, by key */
+    size_t *key_starts; /* [n_keys + 1] into rows */
     struct key_axis *axes;
     struct choice *choices;
     struct grid *grids;
@@ -102,7 +103,8 @@ static const char *spoil_find(const struct table_key *key, size_t value)
     return first;
 }
 
-static bool is_all_missing(const struct toto_table *table, const struct key_axis *axis, size_t value)
+static bool is_all_missing(const struct toto_table *table, const struct key_axis *axis,
+                           size_t value)
 {
     for (size_t i = 0; i < axis->n_rows; i++)
         if (!isnan(table_value(table, axis->rows[i], value)))
@@ -143,11 +145,12 @@ static enum toto_status check_member(const struct maker *maker, const struct gri
         return TOTO_STATUS_OK;
     size_t line;
     const char *path = table_place(maker->table, maker->table->keys[key].first_row, &line);
-    return toto_fail(err, TOTO_STATUS_DATA,
-                     "%s:%zu: series \"%.60s\" has %s than the series of its group before it; group "
-                     "series of one step, or forecast each alone with --group none",
-                     path, line, maker->table->ids.entries[key].text,
-                     axis->step == grid->step ? "times between those" : "another time step");
+    return toto_fail(
+        err, TOTO_STATUS_DATA,
+        "%s:%zu: series \"%.60s\" has %s than the series of its group before it; group "
+        "series of one step, or forecast each alone with --group none",
+        path, line, maker->table->ids.entries[key].text,
+        axis->step == grid->step ? "times between those" : "another time step");
 }
 
 /* Adds a good variate to its group. */
@@ -174,14 +177,16 @@ static void group_join(struct maker *maker, size_t variate, size_t key)
     maker->series->variates[variate].row = grid->n_variates++;
 }
 
-static struct time_axis axis_make(const struct maker *maker, size_t last_row, int64_t last, int64_t step)
+static struct time_axis axis_make(const struct maker *maker, size_t last_row, int64_t last,
+                                  int64_t step)
 {
     struct time_axis axis = {maker->table->format, last, step};
     axis.format.offset_minutes = table_offset_minutes(maker->table, last_row);
     return axis;
 }
 
-/* What is wrong with the variate, in err; OK if nothing. `of_key`: what is wrong with all of its key. */
+/* What is wrong with the variate, in err; OK if nothing. `of_key`: what is wrong with all of its
+ * key. */
 static enum toto_status variate_check(struct maker *maker, size_t key, size_t value,
                                       const struct toto_error *of_key, struct toto_error *err)
 {
@@ -248,13 +253,15 @@ static enum toto_status groups_alloc(struct maker *maker, struct toto_error *err
     for (size_t i = 0; i < series->n_groups; i++) {
         const struct grid *grid = &maker->grids[i];
         struct group *group = &series->groups[i];
-        size_t n_steps = grid_points(grid->first, grid->last, grid->step, maker->options.context), n_points;
+        size_t n_steps = grid_points(grid->first, grid->last, grid->step, maker->options.context),
+               n_points;
         if (!size_mul(n_steps, grid->n_variates, &n_points))
             return toto_fail_memory(err, "the series", SIZE_MAX);
         *group = (struct group){.n_steps = n_steps};
         group->values = arena_items(&series->arena, n_points, sizeof *group->values, err);
         group->observed = arena_items(&series->arena, n_points, sizeof *group->observed, err);
-        group->variates = arena_items(&series->arena, grid->n_variates, sizeof *group->variates, err);
+        group->variates =
+            arena_items(&series->arena, grid->n_variates, sizeof *group->variates, err);
         if (!group->values || !group->observed || !group->variates)
             return TOTO_STATUS_RESOURCE;
     }
@@ -276,16 +283,17 @@ static enum toto_status groups_make(struct maker *maker, struct toto_error *err)
         size_t at = variate->row * group->n_steps;
         assert(variate->row == group->n_variates);
         ((size_t *)group->variates)[group->n_variates++] = i;
-        regularize_values(maker->table, &maker->axes[maker->choices[i].key], maker->choices[i].value,
-                          grid->last, group->n_steps, maker->options.fill, group->values + at,
-                          group->observed + at);
+        regularize_values(maker->table, &maker->axes[maker->choices[i].key],
+                          maker->choices[i].value, grid->last, group->n_steps, maker->options.fill,
+                          group->values + at, group->observed + at);
         variate->axis = axis_make(maker, grid->last_row, grid->last, grid->step);
     }
     return TOTO_STATUS_OK;
 }
 
 /* Which variates see each other, where the options leave it open. */
-static enum toto_status options_settle(struct maker *maker, const struct toto_series_options *options,
+static enum toto_status options_settle(struct maker *maker,
+                                       const struct toto_series_options *options,
                                        struct toto_error *err)
 {
     const struct toto_table *table = maker->table;
@@ -299,8 +307,9 @@ static enum toto_status options_settle(struct maker *maker, const struct toto_se
                                : column                          ? TOTO_GROUP_COLUMN
                                                                  : TOTO_GROUP_NONE;
     if (maker->options.group == TOTO_GROUP_COLUMN && !column)
-        return toto_fail(err, TOTO_STATUS_USAGE,
-                         "series are to be grouped by a column, but the table was read without one");
+        return toto_fail(
+            err, TOTO_STATUS_USAGE,
+            "series are to be grouped by a column, but the table was read without one");
     return TOTO_STATUS_OK;
 }
 
@@ -310,8 +319,10 @@ static enum toto_status maker_alloc(struct maker *maker, struct toto_error *err)
     const struct toto_table *table = maker->table;
     struct toto_series *series = maker->series;
     size_t n_keys = table->ids.n_entries, most;
-    const char *id = table->id_column == SIZE_MAX ? "unique_id" : table->columns[table->id_column].name;
-    const char *time = table->time_column == SIZE_MAX ? "ds" : table->columns[table->time_column].name;
+    const char *id =
+        table->id_column == SIZE_MAX ? "unique_id" : table->columns[table->id_column].name;
+    const char *time =
+        table->time_column == SIZE_MAX ? "ds" : table->columns[table->time_column].name;
     series->delimiter = table->delimiter;
     series->id_name = arena_strndup(&series->arena, id, strlen(id));
     series->time_name = arena_strndup(&series->arena, time, strlen(time));
@@ -322,7 +333,8 @@ static enum toto_status maker_alloc(struct maker *maker, struct toto_error *err)
     maker->choices = items_alloc(most, sizeof *maker->choices, err);
     maker->grids = items_alloc(most, sizeof *maker->grids, err);
     maker->named_groups = items_alloc(table->groups.n_entries, sizeof *maker->named_groups, err);
-    if (!series->variates || !maker->axes || !maker->choices || !maker->grids || !maker->named_groups)
+    if (!series->variates || !maker->axes || !maker->choices || !maker->grids ||
+        !maker->named_groups)
         return TOTO_STATUS_RESOURCE;
     maker->all_group = SIZE_MAX;
     for (size_t i = 0; i < table->groups.n_entries; i++)
@@ -330,7 +342,8 @@ static enum toto_status maker_alloc(struct maker *maker, struct toto_error *err)
     return rows_by_key(maker, err);
 }
 
-enum toto_status toto_series_make(const struct toto_table *table, const struct toto_series_options *options,
+enum toto_status toto_series_make(const struct toto_table *table,
+                                  const struct toto_series_options *options,
                                   struct toto_series **out, struct toto_error *err)
 {
     struct maker maker = {.table = table};

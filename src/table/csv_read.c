@@ -1,7 +1,7 @@
-/* Lines and cells. libcsv knows quotes but neither lines nor places, and it passes over blank lines; so it
- * gets one physical line at a time, in strict mode, and the counting is done here. A line without a quote
- * is split here: its cells lie between delimiters, and libcsv's automaton takes longer to say so than all
- * the rest of reading (16 of 27 ms for the 2.6 MB of ETTh1.csv). */
+/* Lines and cells. libcsv knows quotes but neither lines nor places, and it passes over blank
+ * lines; so it gets one physical line at a time, in strict mode, and the counting is done here. A
+ * line without a quote is split here: its cells lie between delimiters, and libcsv's automaton
+ * takes longer to say so than all the rest of reading (16 of 27 ms for the 2.6 MB of ETTh1.csv). */
 #include "csv_read.h"
 
 #include <csv.h>
@@ -32,8 +32,8 @@ struct reader {
 
     struct csv_parser parser;
     bool parser_ready, delimiter_known;
-    size_t line;      /* physical line in hand */
-    bool row_open;    /* a quoted cell goes on in the next line */
+    size_t line;   /* physical line in hand */
+    bool row_open; /* a quoted cell goes on in the next line */
     bool row_ended;
     size_t quote_line; /* where the open quoted cell begins */
     size_t row_line, cell_line, row_bytes;
@@ -73,7 +73,8 @@ static struct csv_cell *cell_add(struct reader *r)
     if (r->n_cells == r->cells_size) {
         void *grown;
         if (!grow(r->cells, &r->cells_size, r->n_cells + 1, sizeof *r->cells, &grown)) {
-            r->status = toto_fail_memory(r->err, "a row of the input", r->cells_size * sizeof *r->cells);
+            r->status =
+                toto_fail_memory(r->err, "a row of the input", r->cells_size * sizeof *r->cells);
             return NULL;
         }
         r->cells = grown;
@@ -81,7 +82,8 @@ static struct csv_cell *cell_add(struct reader *r)
     return &r->cells[r->n_cells++];
 }
 
-/* libcsv: a cell is complete. Texts may move while the row grows, so pointers are set at its end. */
+/* libcsv: a cell is complete. Texts may move while the row grows, so pointers are set at its
+ * end. */
 static void on_cell(void *text, size_t length, void *user)
 {
     struct reader *r = user;
@@ -124,9 +126,10 @@ static enum toto_status feed(struct reader *r, const char *text, size_t length)
     if (csv_error(&r->parser) != CSV_EPARSE)
         return toto_fail_memory(r->err, "a cell of the input", length);
     return broken(r, r->line, r->n_cells + 1,
-                  text[done] == '"' ? "a quote inside a cell that does not begin with one; quote the whole "
-                                      "cell and double the quotes in it"
-                                    : "text after the closing quote; double the quotes inside the cell");
+                  text[done] == '"'
+                      ? "a quote inside a cell that does not begin with one; quote the whole "
+                        "cell and double the quotes in it"
+                      : "text after the closing quote; double the quotes inside the cell");
 }
 
 /* The candidate that stands most often outside quotes in the header; of equals the first. */
@@ -152,7 +155,8 @@ static bool is_blank_line(const struct reader *r, const char *line, size_t lengt
 {
     for (size_t i = 0; i < length; i++) {
         bool tab_is_blank = !r->delimiter_known || *r->delimiter != '\t';
-        if (line[i] != ' ' && line[i] != '\n' && line[i] != '\r' && !(line[i] == '\t' && tab_is_blank))
+        if (line[i] != ' ' && line[i] != '\n' && line[i] != '\r' &&
+            !(line[i] == '\t' && tab_is_blank))
             return false;
     }
     return true;
@@ -258,13 +262,15 @@ static enum toto_status buffer_fill(struct reader *r)
         n = read(r->fd, r->buffer + r->end, r->buffer_size - r->end);
     while (n < 0 && errno == EINTR);
     if (n < 0)
-        return toto_fail(r->err, TOTO_STATUS_IO, "%s: cannot be read: %s", r->path, strerror(errno));
+        return toto_fail(r->err, TOTO_STATUS_IO, "%s: cannot be read: %s", r->path,
+                         strerror(errno));
     r->at_end = n == 0;
     r->end += (size_t)n;
     return TOTO_STATUS_OK;
 }
 
-/* Finds the next line, which ends in LF, CRLF, a lone CR or the end of the file; length 0: no more. */
+/* Finds the next line, which ends in LF, CRLF, a lone CR or the end of the file; length 0: no
+ * more. */
 static enum toto_status line_next(struct reader *r, char **line, size_t *length)
 {
     for (;;) {
@@ -306,7 +312,7 @@ static enum toto_status reader_open(struct reader *r)
     r->buffer_size = FIRST_BUFFER_BYTES;
     if (!(r->buffer = mem_alloc(r->buffer_size + 1)))
         return toto_fail_memory(r->err, "reading the input", r->buffer_size);
-    csv_init(&r->parser, CSV_STRICT | CSV_STRICT_FINI);
+    csv_init(&r->parser, CSV_STRICT);
     csv_set_realloc_func(&r->parser, mem_realloc);
     csv_set_free_func(&r->parser, mem_free);
     csv_set_space_func(&r->parser, never_space);
@@ -318,8 +324,12 @@ static enum toto_status reader_open(struct reader *r)
 enum toto_status csv_read(const char *path, const struct csv_sink *sink, char *delimiter,
                           struct toto_error *err)
 {
-    struct reader r = {
-        .path = path, .sink = sink, .delimiter = delimiter, .err = err, .fd = -1, .next_lf = SIZE_MAX};
+    struct reader r = {.path = path,
+                       .sink = sink,
+                       .delimiter = delimiter,
+                       .err = err,
+                       .fd = -1,
+                       .next_lf = SIZE_MAX};
     char *line;
     size_t length;
     enum toto_status status = reader_open(&r);
@@ -334,8 +344,9 @@ enum toto_status csv_read(const char *path, const struct csv_sink *sink, char *d
         if ((status = line_read(&r, line, length)))
             goto done;
     if (!status && r.row_open)
-        status = broken(&r, r.quote_line, r.n_cells + 1,
-                        "the quote that opens here is never closed; close it, or double it inside a cell");
+        status = broken(
+            &r, r.quote_line, r.n_cells + 1,
+            "the quote that opens here is never closed; close it, or double it inside a cell");
 
 done:
     if (r.parser_ready)

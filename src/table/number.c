@@ -64,7 +64,8 @@ static const char *explain(const char *text, size_t length)
     return "is not a number; correct it, or leave the cell empty if the value is missing";
 }
 
-/* A number as it is written: mantissa * 10^exponent if exact, else one with too many digits to hold. */
+/* A number as it is written: mantissa * 10^exponent if exact, else one with too many digits to
+ * hold. */
 struct decimal {
     bool negative, exact;
     uint64_t mantissa;
@@ -79,7 +80,8 @@ static const char *scan_digits(const char *text, const char *end, uint64_t *mant
     return text;
 }
 
-/* False unless all of the cell is [+-] digits [. digits] [e [+-] digits] with a digit before the e. */
+/* False unless all of the cell is [+-] digits [. digits] [e [+-] digits] with a digit before the
+ * e. */
 static bool scan(const char *text, const char *end, struct decimal *number)
 {
     /* Exponents past this leave the exact range anyway; it keeps sums from wrapping. */
@@ -125,11 +127,13 @@ const char *number_parse(const char *text, size_t length, float *value)
         return explain(text, length);
     if (number.exact && number.exponent >= -most_power && number.exponent <= most_power) {
         /* Mantissa to double and one product or quotient: two roundings at most (none and one up to
-         * 2^53), so the nearest double is within 2 units in the last place. If both ends of that range
-         * round to one float32, so does it, for rounding is monotonic. */
+         * 2^53), so the nearest double is within 2 units in the last place. If both ends of that
+         * range round to one float32, so does it, for rounding is monotonic. */
         double near = (double)number.mantissa;
-        near = number.exponent < 0 ? near / powers[-number.exponent] : near * powers[number.exponent];
-        float low = (float)(near * (1 - 2 * DBL_EPSILON)), high = (float)(near * (1 + 2 * DBL_EPSILON));
+        near =
+            number.exponent < 0 ? near / powers[-number.exponent] : near * powers[number.exponent];
+        float low = (float)(near * (1 - 2 * DBL_EPSILON)),
+              high = (float)(near * (1 + 2 * DBL_EPSILON));
         if (low == high && isfinite(high)) {
             *value = number.negative ? -low : low;
             return NULL;

@@ -12,12 +12,14 @@ static const char *const id_names[] = {"unique_id", "item_id", "series_id", "id"
 static const char *const time_names[] = {"ds", "timestamp", "date", "datetime", "time", NULL};
 static const char *const value_names[] = {"y", "target", "value", NULL};
 
-/* First column that has one of the names and no other role, by the order of the names; SIZE_MAX: none. */
+/* First column that has one of the names and no other role, by the order of the names; SIZE_MAX:
+ * none. */
 static size_t find_known(const struct toto_table *table, const char *const *names)
 {
     for (; *names; names++)
         for (size_t i = 0; i < table->n_columns; i++)
-            if (table->columns[i].role == COLUMN_NONE && !strcasecmp(table->columns[i].name, *names))
+            if (table->columns[i].role == COLUMN_NONE &&
+                !strcasecmp(table->columns[i].name, *names))
                 return i;
     return SIZE_MAX;
 }
@@ -66,8 +68,9 @@ static void list_names(const struct toto_table *table, enum column_role role, bo
 }
 
 /* The column that an option names: exactly, or else in any case. */
-static enum toto_status find_named(const struct toto_table *table, const char *option, const char *name,
-                                   const char *path, size_t *column, struct toto_error *err)
+static enum toto_status find_named(const struct toto_table *table, const char *option,
+                                   const char *name, const char *path, size_t *column,
+                                   struct toto_error *err)
 {
     size_t nearest = 0, nearest_distance = SIZE_MAX;
     for (int exact = 1; exact >= 0; exact--) {
@@ -88,8 +91,9 @@ static enum toto_status find_named(const struct toto_table *table, const char *o
     list_names(table, COLUMN_NONE, true, ", ", names, sizeof names);
     if (nearest_distance <= 1 + strlen(name) / 3)
         snprintf(hint, sizeof hint, "; did you mean \"%.100s\"?", table->columns[nearest].name);
-    return toto_fail(err, TOTO_STATUS_USAGE, "%s: --%s names no column \"%.100s\"%s; the columns are: %s",
-                     path, option, name, hint, names);
+    return toto_fail(err, TOTO_STATUS_USAGE,
+                     "%s: --%s names no column \"%.100s\"%s; the columns are: %s", path, option,
+                     name, hint, names);
 }
 
 /* Gives the role to the column that an option names, once. */
@@ -107,8 +111,8 @@ static enum toto_status role_set(struct toto_table *table, const char *option, c
         return status;
     if (table->columns[found].role != COLUMN_NONE)
         return toto_fail(err, TOTO_STATUS_USAGE,
-                         "column \"%.100s\" is named by %s and by --%s; a column has one role", name,
-                         options[table->columns[found].role], option);
+                         "column \"%.100s\" is named by %s and by --%s; a column has one role",
+                         name, options[table->columns[found].role], option);
     table->columns[found].role = role;
     if (column)
         *column = found;
@@ -116,8 +120,9 @@ static enum toto_status role_set(struct toto_table *table, const char *option, c
 }
 
 /* The columns that the options name. */
-static enum toto_status roles_given(struct toto_table *table, const struct toto_table_options *options,
-                                    const char *path, struct toto_error *err)
+static enum toto_status roles_given(struct toto_table *table,
+                                    const struct toto_table_options *options, const char *path,
+                                    struct toto_error *err)
 {
     enum toto_status status;
     for (size_t i = 0; i < options->n_drops; i++)
@@ -126,11 +131,11 @@ static enum toto_status roles_given(struct toto_table *table, const struct toto_
     if (options->id &&
         (status = role_set(table, "id", options->id, path, COLUMN_ID, &table->id_column, err)))
         return status;
-    if (options->time &&
-        (status = role_set(table, "time", options->time, path, COLUMN_TIME, &table->time_column, err)))
+    if (options->time && (status = role_set(table, "time", options->time, path, COLUMN_TIME,
+                                            &table->time_column, err)))
         return status;
-    if (options->group &&
-        (status = role_set(table, "group", options->group, path, COLUMN_GROUP, &table->group_column, err)))
+    if (options->group && (status = role_set(table, "group", options->group, path, COLUMN_GROUP,
+                                             &table->group_column, err)))
         return status;
     for (size_t i = 0; i < options->n_targets; i++) {
         if ((status = role_set(table, "target", options->targets[i], path, COLUMN_VALUE,
@@ -142,7 +147,8 @@ static enum toto_status roles_given(struct toto_table *table, const struct toto_
 }
 
 /* Long or wide, and the id and value columns of long input. */
-static enum toto_status layout_find(struct toto_table *table, const struct toto_table_options *options,
+static enum toto_status layout_find(struct toto_table *table,
+                                    const struct toto_table_options *options,
                                     const struct csv_row *header, struct toto_error *err)
 {
     bool wide = options->layout == TOTO_LAYOUT_WIDE;
@@ -152,10 +158,11 @@ static enum toto_status layout_find(struct toto_table *table, const struct toto_
     if (!wide && table->id_column == SIZE_MAX)
         table->id_column = find_known(table, id_names);
     if (options->group && (wide || table->id_column == SIZE_MAX))
-        return toto_fail(err, TOTO_STATUS_USAGE,
-                         "--group names a column, which only long input can have, and %s is wide; write "
-                         "--group all or none",
-                         header->path);
+        return toto_fail(
+            err, TOTO_STATUS_USAGE,
+            "--group names a column, which only long input can have, and %s is wide; write "
+            "--group all or none",
+            header->path);
     if (!wide && table->id_column != SIZE_MAX) {
         table->layout = TOTO_LAYOUT_LONG;
         table->columns[table->id_column].role = COLUMN_ID;
@@ -163,24 +170,26 @@ static enum toto_status layout_find(struct toto_table *table, const struct toto_
             return TOTO_STATUS_OK;
         size_t value = find_known(table, value_names);
         if (value == SIZE_MAX)
-            return table_fail(table, TOTO_STATUS_DATA, header->path, header->line, table->id_column, err,
-                              "is an id, but there is no value column (y, target, value); name it with "
-                              "--target, or read each column as a series with --layout wide");
+            return table_fail(
+                table, TOTO_STATUS_DATA, header->path, header->line, table->id_column, err,
+                "is an id, but there is no value column (y, target, value); name it with "
+                "--target, or read each column as a series with --layout wide");
         table->columns[value].role = COLUMN_VALUE;
         table->values[table->n_values++] = value;
         return TOTO_STATUS_OK;
     }
     if (options->layout == TOTO_LAYOUT_LONG)
-        return toto_fail(err, TOTO_STATUS_DATA,
-                         "%s:%zu: long input needs an id column (unique_id, item_id, series_id, id); name "
-                         "it with --id",
-                         header->path, header->line);
+        return toto_fail(
+            err, TOTO_STATUS_DATA,
+            "%s:%zu: long input needs an id column (unique_id, item_id, series_id, id); name "
+            "it with --id",
+            header->path, header->line);
     table->layout = TOTO_LAYOUT_WIDE;
     return TOTO_STATUS_OK;
 }
 
-/* Long: no column may be left over. Wide: without targets every column left over is a value, with them
- * they come in the order of the input. */
+/* Long: no column may be left over. Wide: without targets every column left over is a value, with
+ * them they come in the order of the input. */
 static enum toto_status roles_of_rest(struct toto_table *table, const struct csv_row *header,
                                       struct toto_error *err)
 {
@@ -194,10 +203,11 @@ static enum toto_status roles_of_rest(struct toto_table *table, const struct csv
                 table->values[table->n_values++] = i;
         }
         if (table->n_values == 0)
-            return toto_fail(err, TOTO_STATUS_DATA,
-                             "%s:%zu: no numeric column: there is none beside the time column and those "
-                             "left out; is the delimiter one of comma, tab, semicolon, pipe?",
-                             header->path, header->line);
+            return toto_fail(
+                err, TOTO_STATUS_DATA,
+                "%s:%zu: no numeric column: there is none beside the time column and those "
+                "left out; is the delimiter one of comma, tab, semicolon, pipe?",
+                header->path, header->line);
         return TOTO_STATUS_OK;
     }
     for (size_t i = 0; i < table->n_columns; i++) {
@@ -205,9 +215,9 @@ static enum toto_status roles_of_rest(struct toto_table *table, const struct csv
             continue;
         char names[512];
         list_names(table, COLUMN_NONE, false, ",", names, sizeof names);
-        return table_fail(table, TOTO_STATUS_DATA, header->path, header->line, i, err,
-                          "is neither id, time nor value of long input; leave it out with --drop %s",
-                          names);
+        return table_fail(
+            table, TOTO_STATUS_DATA, header->path, header->line, i, err,
+            "is neither id, time nor value of long input; leave it out with --drop %s", names);
     }
     return TOTO_STATUS_OK;
 }
@@ -243,8 +253,8 @@ static enum toto_status names_read(struct toto_table *table, const struct csv_ro
         table->columns[i].name = name;
         table->n_columns = i + 1;
         if (number < i) {
-            status = table_fail(table, TOTO_STATUS_DATA, header->path, header->cells[i].line, i, err,
-                                "has the name of field %zu; rename one of them", number + 1);
+            status = table_fail(table, TOTO_STATUS_DATA, header->path, header->cells[i].line, i,
+                                err, "has the name of field %zu; rename one of them", number + 1);
             goto done;
         }
     }
@@ -254,12 +264,27 @@ done:
     return status;
 }
 
+/* A header of nothing but numbers is most likely the first row of a file that has none. */
+static void header_warn(const struct toto_table *table, const struct csv_row *header)
+{
+    float value;
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (number_parse(table->columns[i].name, strlen(table->columns[i].name), &value))
+            return;
+    log_warn(
+        "%s:%zu: the header holds only numbers; if it is a row of data, put a header before it",
+        header->path, header->line);
+}
+
 static void roles_log(const struct toto_table *table, const struct csv_row *header)
 {
     if (!log_enabled(TOTO_LOG_INFO))
         return;
     char names[512];
-    const char *delimiter = table->delimiter == '\t' ? "tab" : (char[2]){table->delimiter, '\0'};
+    const char *delimiter = table->delimiter == ','    ? "comma"
+                            : table->delimiter == '\t' ? "tab"
+                            : table->delimiter == ';'  ? "semicolon"
+                                                       : "pipe";
     list_names(table, COLUMN_VALUE, false, ", ", names, sizeof names);
     log_info("%s: %s layout, delimiter %s, id %s, time %s, %zu value column%s: %s", header->path,
              table->layout == TOTO_LAYOUT_WIDE ? "wide" : "long", delimiter,
@@ -268,7 +293,8 @@ static void roles_log(const struct toto_table *table, const struct csv_row *head
              table->n_values, table->n_values == 1 ? "" : "s", names);
 }
 
-enum toto_status table_roles_find(struct toto_table *table, const struct toto_table_options *options,
+enum toto_status table_roles_find(struct toto_table *table,
+                                  const struct toto_table_options *options,
                                   const struct csv_row *header, struct toto_error *err)
 {
     enum toto_status status = names_read(table, header, err);
@@ -282,6 +308,7 @@ enum toto_status table_roles_find(struct toto_table *table, const struct toto_ta
     if ((status = layout_find(table, options, header, err)) ||
         (status = roles_of_rest(table, header, err)))
         return status;
+    header_warn(table, header);
     roles_log(table, header);
     return TOTO_STATUS_OK;
 }

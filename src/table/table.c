@@ -28,8 +28,9 @@ struct table_reader {
     bool header_seen; /* of the file in hand */
 };
 
-enum toto_status table_fail(const struct toto_table *table, enum toto_status status, const char *path,
-                            size_t line, size_t column, struct toto_error *err, const char *fmt, ...)
+enum toto_status table_fail(const struct toto_table *table, enum toto_status status,
+                            const char *path, size_t line, size_t column, struct toto_error *err,
+                            const char *fmt, ...)
 {
     char rest[768];
     va_list args;
@@ -57,11 +58,13 @@ static const char *cell_show(const struct csv_cell *cell, char out[SHOWN_BYTES +
 {
     size_t length = cell->length < SHOWN_BYTES ? cell->length : SHOWN_BYTES;
     /* A cut must not split a character of UTF-8. */
-    while (length < cell->length && length > 0 && ((unsigned char)cell->text[length] & 0xC0) == 0x80)
+    while (length < cell->length && length > 0 &&
+           ((unsigned char)cell->text[length] & 0xC0) == 0x80)
         length--;
     out[0] = '"';
     for (size_t i = 0; i < length; i++)
-        out[i + 1] = (unsigned char)cell->text[i] < 0x20 || cell->text[i] == 0x7F ? '?' : cell->text[i];
+        out[i + 1] =
+            (unsigned char)cell->text[i] < 0x20 || cell->text[i] == 0x7F ? '?' : cell->text[i];
     snprintf(out + 1 + length, 7, length < cell->length ? "...\"" : "\"");
     return out;
 }
@@ -84,9 +87,10 @@ static enum toto_status row_reserve(struct toto_table *table, struct toto_error 
         table->blocks_size = size;
     }
     bool timed = table->time_column != SIZE_MAX, keyed = table->layout == TOTO_LAYOUT_LONG;
-    size_t row_bytes = timed * (sizeof(int64_t) + sizeof(int16_t)) + (1 + keyed) * sizeof(uint32_t), bytes;
-    if (!size_mul(table->n_values, sizeof(float), &bytes) || !size_add(row_bytes, bytes, &row_bytes) ||
-        !size_mul(row_bytes, rows, &bytes))
+    size_t row_bytes = timed * (sizeof(int64_t) + sizeof(int16_t)) + (1 + keyed) * sizeof(uint32_t),
+           bytes;
+    if (!size_mul(table->n_values, sizeof(float), &bytes) ||
+        !size_add(row_bytes, bytes, &row_bytes) || !size_mul(row_bytes, rows, &bytes))
         return toto_fail_memory(err, "the table", SIZE_MAX);
     /* Columns of falling alignment, all in one allocation, which begins with the first of them. */
     char *at = mem_alloc(bytes);
@@ -139,8 +143,8 @@ static bool is_spoiled(const struct table_key *key, size_t value)
     return false;
 }
 
-/* A bad cell, told in err, ends the reading under FAIL; else it spoils the variate (value SIZE_MAX: all of
- * its key) and the reading goes on. */
+/* A bad cell, told in err, ends the reading under FAIL; else it spoils the variate (value SIZE_MAX:
+ * all of its key) and the reading goes on. */
 static enum toto_status spoil(struct toto_table *table, struct table_key *key, size_t value,
                               struct toto_error *err)
 {
@@ -179,8 +183,8 @@ static enum toto_status format_join(struct toto_table *table, const struct csv_r
     return TOTO_STATUS_OK;
 }
 
-static enum toto_status time_read(struct toto_table *table, const struct csv_row *row, int64_t *ticks,
-                                  int16_t *offset, struct toto_error *err)
+static enum toto_status time_read(struct toto_table *table, const struct csv_row *row,
+                                  int64_t *ticks, int16_t *offset, struct toto_error *err)
 {
     const struct csv_cell *cell = &row->cells[table->time_column];
     const char *text = cell->text;
@@ -209,7 +213,8 @@ static bool has_number(const struct toto_table *table, const struct csv_row *row
         size_t length = row->cells[table->values[i]].length;
         float value;
         cell_trim(&text, &length);
-        if (table->columns[table->values[i]].numeric || (length && !number_parse(text, length, &value)))
+        if (table->columns[table->values[i]].numeric ||
+            (length && !number_parse(text, length, &value)))
             return true;
     }
     return false;
@@ -261,8 +266,8 @@ static enum toto_status values_read(struct toto_table *table, const struct csv_r
 }
 
 /* The series that the row belongs to. */
-static enum toto_status key_read(struct toto_table *table, const struct csv_row *row, size_t *number,
-                                 struct toto_error *err)
+static enum toto_status key_read(struct toto_table *table, const struct csv_row *row,
+                                 size_t *number, struct toto_error *err)
 {
     *number = 0;
     if (table->layout == TOTO_LAYOUT_LONG) {
@@ -319,7 +324,8 @@ static enum toto_status row_read(struct toto_table *table, const struct csv_row 
         block->keys[at] = (uint32_t)number;
     if (table->group_column != SIZE_MAX && (status = group_read(table, row, key, err)))
         return status;
-    if (block->times && (status = time_read(table, row, &block->times[at], &block->offsets[at], err))) {
+    if (block->times &&
+        (status = time_read(table, row, &block->times[at], &block->offsets[at], err))) {
         /* In wide input all columns stand on the one time. */
         if (status != TOTO_STATUS_DATA || table->layout == TOTO_LAYOUT_WIDE)
             return status;
@@ -349,20 +355,23 @@ static enum toto_status header_compare(const struct toto_table *table, const str
         const char *text = row->cells[i].text;
         size_t length = row->cells[i].length;
         cell_trim(&text, &length);
-        if (strlen(table->columns[i].name) != length || memcmp(table->columns[i].name, text, length)) {
+        if (strlen(table->columns[i].name) != length ||
+            memcmp(table->columns[i].name, text, length)) {
             char shown[SHOWN_BYTES + 8];
-            return toto_fail(err, TOTO_STATUS_DATA,
-                             "%s:%zu:%zu: the header has %s where that of %s has \"%.100s\"; files read "
-                             "together have one header",
-                             row->path, row->cells[i].line, i + 1, cell_show(&row->cells[i], shown),
-                             table->files[0].path, table->columns[i].name);
+            return toto_fail(
+                err, TOTO_STATUS_DATA,
+                "%s:%zu:%zu: the header has %s where that of %s has \"%.100s\"; files read "
+                "together have one header",
+                row->path, row->cells[i].line, i + 1, cell_show(&row->cells[i], shown),
+                table->files[0].path, table->columns[i].name);
         }
     }
     if (row->n_cells != table->n_columns)
-        return toto_fail(err, TOTO_STATUS_DATA,
-                         "%s:%zu: the header has %zu fields and that of %s has %zu; files read together "
-                         "have one header",
-                         row->path, row->line, row->n_cells, table->files[0].path, table->n_columns);
+        return toto_fail(
+            err, TOTO_STATUS_DATA,
+            "%s:%zu: the header has %zu fields and that of %s has %zu; files read together "
+            "have one header",
+            row->path, row->line, row->n_cells, table->files[0].path, table->n_columns);
     return TOTO_STATUS_OK;
 }
 
@@ -386,7 +395,7 @@ static enum toto_status on_row(void *user, const struct csv_row *row, struct tot
                           row->n_cells, table->n_columns);
     if (row->n_cells < table->n_columns)
         return table_fail(table, TOTO_STATUS_DATA, row->path, row->line, row->n_cells, err,
-                          "the row has only %zu fields and the header %zu; leave a missing cell empty "
+                          "the row has %zu of the header's %zu fields; leave a missing cell empty "
                           "between delimiters",
                           row->n_cells, table->n_columns);
     return row_read(table, row, err);
@@ -399,8 +408,8 @@ static enum toto_status on_broken(void *user, const char *path, size_t line, siz
     return table_fail(reader->table, TOTO_STATUS_DATA, path, line, field - 1, err, "%s", what);
 }
 
-static enum toto_status files_read(struct table_reader *reader, const char *const *paths, size_t n_paths,
-                                   struct toto_error *err)
+static enum toto_status files_read(struct table_reader *reader, const char *const *paths,
+                                   size_t n_paths, struct toto_error *err)
 {
     struct toto_table *table = reader->table;
     const struct csv_sink sink = {on_row, on_broken, reader};
@@ -416,8 +425,8 @@ static enum toto_status files_read(struct table_reader *reader, const char *cons
         if (status)
             return status;
         if (!reader->header_seen)
-            return toto_fail(err, TOTO_STATUS_DATA, "%s: is empty; a header line and rows are needed",
-                             path);
+            return toto_fail(err, TOTO_STATUS_DATA,
+                             "%s: is empty; a header line and rows are needed", path);
     }
     for (size_t i = 0; i < table->n_values; i++)
         if (table->layout == TOTO_LAYOUT_LONG || table->columns[table->values[i]].numeric)

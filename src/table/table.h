@@ -1,7 +1,7 @@
 /* Table: typed columns of all files, row by row in blocks. What series are made of.
  *
- * A key is a series' identity: the distinct id cells of long input, the one key "" of wide input. A variate
- * is a key and a value column. */
+ * A key is a series' identity: the distinct id cells of long input, the one key "" of wide input. A
+ * variate is a key and a value column. */
 #ifndef TOTO_TABLE_TABLE_H
 #define TOTO_TABLE_TABLE_H
 
@@ -32,7 +32,7 @@ struct table_spoil {
 };
 
 struct table_key {
-    uint32_t group;     /* number of its group cell */
+    uint32_t group; /* number of its group cell */
     uint32_t first_row;
     uint32_t n_rows;
     struct table_spoil *spoils; /* the first found stands last */
@@ -81,8 +81,8 @@ static inline const struct table_block *table_block(const struct toto_table *tab
     return &table->blocks[row >> table->block_shift];
 }
 
-/* Ticks of the row's time cell; rows count from 0 without a time column, and within their key by the
- * caller. */
+/* Ticks of the row's time cell; rows count from 0 without a time column, and within their key by
+ * the caller. */
 static inline int64_t table_time(const struct toto_table *table, size_t row)
 {
     size_t at;
@@ -116,12 +116,13 @@ static inline float table_value(const struct toto_table *table, size_t row, size
 const char *table_place(const struct toto_table *table, size_t row, size_t *line);
 
 /* Decides what each column is from the header and the options. Fails with the message. */
-enum toto_status table_roles_find(struct toto_table *table, const struct toto_table_options *options,
+enum toto_status table_roles_find(struct toto_table *table,
+                                  const struct toto_table_options *options,
                                   const struct csv_row *header, struct toto_error *err);
 
 /* "PATH:LINE:FIELD: column "C": " and the formatted rest. column: from 0. Returns status. */
-enum toto_status table_fail(const struct toto_table *table, enum toto_status status, const char *path,
-                            size_t line, size_t column, struct toto_error *err, const char *fmt, ...)
-    TOTO_PRINTF(7, 8);
+enum toto_status table_fail(const struct toto_table *table, enum toto_status status,
+                            const char *path, size_t line, size_t column, struct toto_error *err,
+                            const char *fmt, ...) TOTO_PRINTF(7, 8);
 
 #endif

@@ -1,4 +1,5 @@
-/* Time: cells to ticks and back, by the proleptic Gregorian calendar alone (no libc time, no TZ). */
+/* Time: cells to ticks and back, by the proleptic Gregorian calendar alone (no libc time, no
+ * TZ). */
 #include "timestamp.h"
 
 #include <inttypes.h>
@@ -7,14 +8,14 @@
 
 static const int64_t ns_per_second = 1000000000, seconds_per_day = 86400;
 
-static const char not_a_time[] =
-    "is not a time; write ISO 8601 (2016-07-01, 2016-07-01 13:00:00, 2016-07-01T13:00:00Z) or an integer";
+static const char not_a_time[] = "is not a time; write ISO 8601 (2016-07-01, 2016-07-01 13:00:00, "
+                                 "2016-07-01T13:00:00Z) or an integer";
 
 /* Eight digits are a date without separators only in these years; else they are an integer. */
 enum { BASIC_FIRST_YEAR = 1900, BASIC_LAST_YEAR = 2099 };
 
-/* Days from 1970-01-01. Years start in March so that the leap day comes last; 400 years are 146097 days
- * (Hinnant, "chrono-Compatible Low-Level Date Algorithms"). */
+/* Days from 1970-01-01. Years start in March so that the leap day comes last; 400 years are 146097
+ * days (Hinnant, "chrono-Compatible Low-Level Date Algorithms"). */
 static int64_t days_from_civil(int year, int month, int day)
 {
     int64_t y = year - (month <= 2);
@@ -136,7 +137,8 @@ static const char *parse_clock(struct cursor *in, struct time_format *format, in
 {
     int hour, minute, second = 0;
     bool extended = format->date_separator != '\0';
-    if (!take_digits(in, 2, &hour) || (extended && !take_char(in, ':')) || !take_digits(in, 2, &minute))
+    if (!take_digits(in, 2, &hour) || (extended && !take_char(in, ':')) ||
+        !take_digits(in, 2, &minute))
         return not_a_time;
     if (extended ? take_char(in, ':') : in->at < in->end && is_digit(*in->at)) {
         format->has_seconds = true;
@@ -168,7 +170,8 @@ static const char *parse_zone(struct cursor *in, struct time_format *format)
 {
     if (in->at == in->end)
         return NULL;
-    /* RFC 3339 5.6 lets t and z be lower case; we want both or none, so that Z is written as it was. */
+    /* RFC 3339 5.6 lets t and z be lower case; we want both or none, so that Z is written as it
+     * was. */
     if (take_char(in, format->separator == 't' ? 'z' : 'Z')) {
         format->zone = ZONE_Z;
     } else {
@@ -194,7 +197,8 @@ static const char *parse_zone(struct cursor *in, struct time_format *format)
 /* Nanoseconds since 1970 fit 64 bits from 1677-09-21T00:12:44 to 2262-04-11T23:47:16. */
 static bool stamp_ticks(int64_t days, int64_t ns_of_day, int offset_minutes, int64_t *ticks)
 {
-    int64_t seconds = days * seconds_per_day + ns_of_day / ns_per_second - (int64_t)offset_minutes * 60;
+    int64_t seconds =
+        days * seconds_per_day + ns_of_day / ns_per_second - (int64_t)offset_minutes * 60;
     int64_t rest = ns_of_day % ns_per_second;
     int64_t most = INT64_MAX / ns_per_second;
     if (seconds < -most || seconds > most || (seconds == most && rest > INT64_MAX % ns_per_second))
@@ -203,7 +207,8 @@ static bool stamp_ticks(int64_t days, int64_t ns_of_day, int offset_minutes, int
     return true;
 }
 
-const char *timestamp_parse(const char *text, size_t length, struct time_format *format, int64_t *ticks)
+const char *timestamp_parse(const char *text, size_t length, struct time_format *format,
+                            int64_t *ticks)
 {
     struct cursor in = {text, text + length};
     *format = (struct time_format){.kind = TIME_INTEGER};
@@ -352,15 +357,17 @@ size_t time_format_pattern(const struct time_format *format, char text[TIME_TEXT
 {
     char dash[2] = {format->date_separator, '\0'}, between[2] = {format->separator, '\0'};
     const char *colon = format->date_separator ? ":" : "";
-    static const char *const zones[] = {
-        [ZONE_NONE] = "", [ZONE_Z] = "Z", [ZONE_OFFSET] = "+hh:mm", [ZONE_OFFSET_BASIC] = "+hhmm",
-        [ZONE_OFFSET_HOURS] = "+hh"};
+    static const char *const zones[] = {[ZONE_NONE] = "",
+                                        [ZONE_Z] = "Z",
+                                        [ZONE_OFFSET] = "+hh:mm",
+                                        [ZONE_OFFSET_BASIC] = "+hhmm",
+                                        [ZONE_OFFSET_HOURS] = "+hh"};
     switch (format->kind) {
     case TIME_DATE:
         return (size_t)snprintf(text, TIME_TEXT_SIZE, "YYYY%sMM%sDD", dash, dash);
     case TIME_STAMP:
-        return (size_t)snprintf(text, TIME_TEXT_SIZE, "YYYY%sMM%sDD%shh%smm%s%s%s", dash, dash, between,
-                                colon, format->has_seconds ? colon : "",
+        return (size_t)snprintf(text, TIME_TEXT_SIZE, "YYYY%sMM%sDD%shh%smm%s%s%s", dash, dash,
+                                between, colon, format->has_seconds ? colon : "",
                                 format->has_seconds ? "ss" : "", zones[format->zone]);
     default:
         return (size_t)snprintf(text, TIME_TEXT_SIZE, "an integer");

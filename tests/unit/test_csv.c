@@ -1,4 +1,5 @@
-/* Reading CSV: what becomes a cell, which column is what, and each error with its line and field. */
+/* Reading CSV: what becomes a cell, which column is what, and each error with its line and field.
+ */
 #define _XOPEN_SOURCE 700
 #include "table_text.h"
 
@@ -26,7 +27,8 @@ static void must_fail(const char *text, const struct toto_table_options *options
     enum toto_status found = text_read(text, options, &table, &err);
     assert_null(table);
     if (found != status || !strstr(err.message, part))
-        fail_msg("%s\nstatus %d: %s\nwanted %d: %s", text, (int)found, err.message, (int)status, part);
+        fail_msg("%s\nstatus %d: %s\nwanted %d: %s", text, (int)found, err.message, (int)status,
+                 part);
     assert_int_equal(toto_memory_used(), 0);
 }
 
@@ -39,7 +41,7 @@ static void test_forms(void **state)
         "ds,x,y\r\n1,2,3\r\n2,,5\r\n",
         "ds,x,y\r1,2,3\r2,,5\r",
         "ds,x,y\n1,2,3\n2,,5",
-        "\xEF\xBB\xBF" "ds,x,y\n1,2,3\n2,,5\n",
+        "\357\273\277ds,x,y\n1,2,3\n2,,5\n",
         "\n\nds,x,y\n\n1,2,3\n  \n2,,5\n\n",
         "ds\tx\ty\n1\t2\t3\n2\t\t5\n",
         "ds;x;y\n1;2;3\n2;;5\n",
@@ -71,7 +73,7 @@ static void test_structure(void **state)
         {"", "a.csv: is empty"},
         {"\n\r\n  \n", "a.csv: is empty"},
         {"\xEF\xBB\xBF", "a.csv: is empty"},
-        {"x,y\n1,2\n3\n", "a.csv:3:2: column \"y\": the row has only 1 fields"},
+        {"x,y\n1,2\n3\n", "a.csv:3:2: column \"y\": the row has 1 of the header's 2 fields"},
         {"x,y\n1,2\n3,4,5\n", "a.csv:3:3: the row has 3 fields and the header 2"},
         {"x,y\n1,\"2\n3,4\n", "a.csv:2:2: column \"y\": the quote that opens here is never closed"},
         {"x,y\n1,2\n\"3\n\n\n", "a.csv:3:1: column \"x\": the quote that opens"},
@@ -111,26 +113,48 @@ static void test_numbers(void **state)
         const char *text;
         float value;
     } good[] = {
-        {"0", 0},         {"-0", -0.0f},     {"1", 1},           {"+1.5", 1.5f},       {".5", 0.5f},
-        {"5.", 5},        {"1e3", 1000},     {"1E+3", 1000},     {"1e-3", 0.001f},     {"007", 7},
-        {"3.4028234e38", 3.4028234e38f},     {"1e-50", 0},       {"1e-45", 1e-45f},
-        {"0.1000000000000000055511151231257827", 0.1f},          {"16777217", 16777216},
-        {"16777219", 16777220},              {"1.00000005960464477539062500001", 1},
-        {"123456789012345678901234567890", 1.2345679e29f},       {"0e999999999999", 0},
+        {"0", 0},
+        {"-0", -0.0f},
+        {"1", 1},
+        {"+1.5", 1.5f},
+        {".5", 0.5f},
+        {"5.", 5},
+        {"1e3", 1000},
+        {"1E+3", 1000},
+        {"1e-3", 0.001f},
+        {"007", 7},
+        {"3.4028234e38", 3.4028234e38f},
+        {"1e-50", 0},
+        {"1e-45", 1e-45f},
+        {"0.1000000000000000055511151231257827", 0.1f},
+        {"16777217", 16777216},
+        {"16777219", 16777220},
+        {"1.00000005960464477539062500001", 1},
+        {"123456789012345678901234567890", 1.2345679e29f},
+        {"0e999999999999", 0},
         {"0.000000000000000000000000000000000000001e39", 1},
     };
     static const struct {
         const char *text, *part;
     } bad[] = {
-        {"12x", "is not a number; correct it"}, {"1e999", "out of the range"},
-        {"3.5e38", "out of the range"},         {"-1e39", "out of the range"},
-        {"inf", "is not finite"},               {"-Infinity", "is not finite"},
-        {"0x10", "is not a number"},            {"1,5", "decimal point"},
-        {"1 000", "is not a number"},           {"e5", "is not a number"},
-        {"1e", "is not a number"},              {"1e+", "is not a number"},
-        {".", "is not a number"},               {"-", "is not a number"},
-        {"1.2.3", "is not a number"},           {"--1", "is not a number"},
-        {"nan(1)", "is not a number"},          {"1f", "is not a number"},
+        {"12x", "is not a number; correct it"},
+        {"1e999", "out of the range"},
+        {"3.5e38", "out of the range"},
+        {"-1e39", "out of the range"},
+        {"inf", "is not finite"},
+        {"-Infinity", "is not finite"},
+        {"0x10", "is not a number"},
+        {"1,5", "decimal point"},
+        {"1 000", "is not a number"},
+        {"e5", "is not a number"},
+        {"1e", "is not a number"},
+        {"1e+", "is not a number"},
+        {".", "is not a number"},
+        {"-", "is not a number"},
+        {"1.2.3", "is not a number"},
+        {"--1", "is not a number"},
+        {"nan(1)", "is not a number"},
+        {"1f", "is not a number"},
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         float value = -1;
@@ -180,8 +204,8 @@ static void test_numbers_against_strtod(void **state)
 static void test_missing(void **state)
 {
     (void)state;
-    static const char *const missing[] = {"", " ", "NA", "na", "NaN", "nan", "NULL", "null", "\\N",
-                                          "\\n", "\tNa "};
+    static const char *const missing[] = {"",     " ",    "NA",  "na",  "NaN",  "nan",
+                                          "NULL", "null", "\\N", "\\n", "\tNa "};
     static const char *const present[] = {"0", "N", "n/a", "none", "nul", "nulls", "-", "."};
     for (size_t i = 0; i < sizeof missing / sizeof *missing; i++)
         assert_true(cell_is_missing(missing[i], strlen(missing[i])));
@@ -195,8 +219,9 @@ static void test_value_errors(void **state)
     static const struct {
         const char *text, *part;
     } cases[] = {
-        {"x,y\n1,12x\n", "a.csv:2:2: column \"y\": \"12x\" is not a number; correct it, or leave the "
-                         "cell empty if the value is missing; --target chooses columns, --drop"},
+        {"x,y\n1,12x\n",
+         "a.csv:2:2: column \"y\": \"12x\" is not a number; correct it, or leave the "
+         "cell empty if the value is missing; --target chooses columns, --drop"},
         {"x,y\n1,2\n1,12x\n", "a.csv:3:2: column \"y\": \"12x\" is not a number"},
         {"x,y\n1,1e999\n", "a.csv:2:2: column \"y\": \"1e999\" is out of the range"},
         {"name,town\nann,bonn\n", "there is no numeric column"},
@@ -206,7 +231,8 @@ static void test_value_errors(void **state)
         {"ds,y\nsoon,1\n", "a.csv:2:1: column \"ds\": \"soon\" is not a time"},
         {"ds,y\n2016-02-30,1\n", "has a day that its month does not have"},
         {"ds,y\n2016-01-01,1\n\n2016-01-02 00:00,1\n",
-         "a.csv:4:1: column \"ds\": \"2016-01-02 00:00\" is YYYY-MM-DD hh:mm, but the time at a.csv:2 is "
+         "a.csv:4:1: column \"ds\": \"2016-01-02 00:00\" is YYYY-MM-DD hh:mm, but the time at "
+         "a.csv:2 is "
          "YYYY-MM-DD"},
         {"unique_id,ds,y\n,1,2\n", "a.csv:2:1: column \"unique_id\": the id is empty"},
     };
@@ -240,14 +266,16 @@ static void test_roles(void **state)
         assert_part(log_text, "a.csv: has a header and no rows");
         toto_table_free(table);
     }
+    toto_table_free(must_read("1,2\n3,4\n", NULL));
+    assert_part(log_text, "a.csv:1: the header holds only numbers");
 }
 
 static void test_role_options(void **state)
 {
     (void)state;
     const char *const targets[] = {"b", "a"}, *const drop[] = {"town"}, *const wrong[] = {"tawn"};
-    struct toto_table *table =
-        must_read("a,b,c\n1,2,x\n", &(struct toto_table_options){.targets = targets, .n_targets = 2});
+    struct toto_table *table = must_read(
+        "a,b,c\n1,2,x\n", &(struct toto_table_options){.targets = targets, .n_targets = 2});
     assert_int_equal(table->n_values, 2);
     assert_int_equal(table->values[0], 0);
     toto_table_free(table);
@@ -258,31 +286,35 @@ static void test_role_options(void **state)
     assert_int_equal(table->values[0], 4);
     toto_table_free(table);
 
-    must_fail("id,ds,x\nq,1,2\n", NULL, TOTO_STATUS_DATA, "a.csv:1:1: column \"id\": is an id, but there is "
-                                                          "no value column (y, target, value); name it with "
-                                                          "--target");
+    must_fail("id,ds,x\nq,1,2\n", NULL, TOTO_STATUS_DATA,
+              "a.csv:1:1: column \"id\": is an id, but there is "
+              "no value column (y, target, value); name it with "
+              "--target");
     must_fail("id,ds,y,town,zip\nq,1,2,bonn,5\n", NULL, TOTO_STATUS_DATA,
-              "a.csv:1:4: column \"town\": is neither id, time nor value of long input; leave it out with "
+              "a.csv:1:4: column \"town\": is neither id, time nor value of long input; leave it "
+              "out with "
               "--drop town,zip");
-    must_fail("x,town,z\n1,bonn,2\n", &(struct toto_table_options){.drops = wrong, .n_drops = 1},
-              TOTO_STATUS_USAGE,
-              "--drop names no column \"tawn\"; did you mean \"town\"?; the columns are: x, town, z");
+    must_fail(
+        "x,town,z\n1,bonn,2\n", &(struct toto_table_options){.drops = wrong, .n_drops = 1},
+        TOTO_STATUS_USAGE,
+        "--drop names no column \"tawn\"; did you mean \"town\"?; the columns are: x, town, z");
     must_fail("x,y\n1,2\n", &(struct toto_table_options){.id = "zebra"}, TOTO_STATUS_USAGE,
               "--id names no column \"zebra\"; the columns are: x, y");
     must_fail("x,y\n1,2\n", &(struct toto_table_options){.time = "x", .id = "X"}, TOTO_STATUS_USAGE,
               "one role");
-    must_fail("x,y\n1,2\n", &(struct toto_table_options){.group = "x"}, TOTO_STATUS_USAGE, "--group");
+    must_fail("x,y\n1,2\n", &(struct toto_table_options){.group = "x"}, TOTO_STATUS_USAGE,
+              "--group");
     must_fail("id,y\n1,2\n", &(struct toto_table_options){.layout = TOTO_LAYOUT_WIDE, .id = "id"},
               TOTO_STATUS_USAGE, "--layout wide");
-    must_fail("x,y\n1,2\n", &(struct toto_table_options){.layout = TOTO_LAYOUT_LONG}, TOTO_STATUS_DATA,
-              "--id");
+    must_fail("x,y\n1,2\n", &(struct toto_table_options){.layout = TOTO_LAYOUT_LONG},
+              TOTO_STATUS_DATA, "--id");
 }
 
 static void test_files(void **state)
 {
     (void)state;
     static const char *const paths[] = {"a.csv", "b.csv"}, *const absent[] = {"absent.csv"},
-                      *const folder[] = {"."};
+                             *const folder[] = {"."};
     struct toto_table *table;
     struct toto_error err;
     size_t line;
@@ -358,7 +390,8 @@ static void test_long_rows(void **state)
             size_t line;
             table_place(table, i, &line);
             assert_int_equal(line, i + 2);
-            assert_true(table_time(table, i) == (int64_t)i && table_value(table, i, 0) == (float)(2 * i));
+            assert_true(table_time(table, i) == (int64_t)i &&
+                        table_value(table, i, 0) == (float)(2 * i));
         }
         toto_table_free(table);
         free(text);
@@ -390,8 +423,8 @@ static void test_no_memory(void **state)
         struct toto_table *table;
         struct toto_error err;
         mem_fail_after(n);
-        enum toto_status status =
-            text_read("id,g,ds,a,b\nx,1,1,\"2\",3\ny,1,1,q,3\n\"x\ny\",1,2,3,4\n", &options, &table, &err);
+        enum toto_status status = text_read(
+            "id,g,ds,a,b\nx,1,1,\"2\",3\ny,1,1,q,3\n\"x\ny\",1,2,3,4\n", &options, &table, &err);
         mem_fail_after(0);
         if (!status) {
             assert_true(n > 10);
@@ -411,13 +444,19 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forms),        cmocka_unit_test(test_structure),
-        cmocka_unit_test(test_nul),          cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_structure),
+        cmocka_unit_test(test_nul),
+        cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_numbers_against_strtod),
-        cmocka_unit_test(test_missing),      cmocka_unit_test(test_value_errors),
-        cmocka_unit_test(test_roles),        cmocka_unit_test(test_role_options),
-        cmocka_unit_test(test_files),        cmocka_unit_test(test_standard_input),
-        cmocka_unit_test(test_long_rows),    cmocka_unit_test(test_locale),
+        cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_value_errors),
+        cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_role_options),
+        cmocka_unit_test(test_files),
+        cmocka_unit_test(test_standard_input),
+        cmocka_unit_test(test_long_rows),
+        cmocka_unit_test(test_locale),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);

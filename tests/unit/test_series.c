@@ -1,4 +1,5 @@
-/* Series: rows in any order become points of a fixed step, with masks, fills, groups and bad series. */
+/* Series: rows in any order become points of a fixed step, with masks, fills, groups and bad
+ * series. */
 #include "table_text.h"
 
 #include <math.h>
@@ -19,7 +20,8 @@ static enum toto_status make(const char *text, const struct toto_table_options *
     return status;
 }
 
-static struct toto_series *must_make(const char *text, const struct toto_table_options *table_options,
+static struct toto_series *must_make(const char *text,
+                                     const struct toto_table_options *table_options,
                                      const struct toto_series_options *options)
 {
     struct toto_series *series;
@@ -30,14 +32,16 @@ static struct toto_series *must_make(const char *text, const struct toto_table_o
 }
 
 static void must_fail(const char *text, const struct toto_table_options *table_options,
-                      const struct toto_series_options *options, enum toto_status wanted, const char *part)
+                      const struct toto_series_options *options, enum toto_status wanted,
+                      const char *part)
 {
     struct toto_series *series;
     struct toto_error err;
     enum toto_status status = make(text, table_options, options, &series, &err);
     assert_null(series);
     if (status != wanted || !strstr(err.message, part))
-        fail_msg("%s\nstatus %d: %s\nwanted %d: %s", text, (int)status, err.message, (int)wanted, part);
+        fail_msg("%s\nstatus %d: %s\nwanted %d: %s", text, (int)status, err.message, (int)wanted,
+                 part);
     assert_int_equal(toto_memory_used(), 0);
 }
 
@@ -98,9 +102,10 @@ static void test_wide(void **state)
 static void test_long(void **state)
 {
     (void)state;
-    struct toto_series *series = must_make("item_id,timestamp,target\nq,5,1\n\" p\",10,7\nq,7,3\nq,6,2\n"
-                                           "\" p\",40,9\n\" p\",20,8\n",
-                                           NULL, NULL);
+    struct toto_series *series =
+        must_make("item_id,timestamp,target\nq,5,1\n\" p\",10,7\nq,7,3\nq,6,2\n"
+                  "\" p\",40,9\n\" p\",20,8\n",
+                  NULL, NULL);
     assert_int_equal(toto_series_count(series), 2);
     assert_int_equal(series->n_groups, 2);
     assert_string_equal(series->id_name, "item_id");
@@ -139,7 +144,8 @@ static void test_order(void **state)
         struct toto_series *series = must_make(text, NULL, NULL);
         assert_int_equal(series->groups[0].n_steps, ROWS);
         for (unsigned i = 0; i < ROWS; i++)
-            assert_true(series->groups[0].values[i] == (float)i && series->groups[0].observed[i] == 1);
+            assert_true(series->groups[0].values[i] == (float)i &&
+                        series->groups[0].observed[i] == 1);
         assert_next(series, 0, "1291");
         toto_series_free(series);
     }
@@ -166,7 +172,8 @@ static void test_fill(void **state)
         {TOTO_FILL_LINEAR, 6, "2 4? 6? 8? 10 10?"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const struct toto_series_options options = {.fill = cases[i].fill, .context = cases[i].context};
+        const struct toto_series_options options = {.fill = cases[i].fill,
+                                                    .context = cases[i].context};
         /* The same once with missing cells and once with missing rows. */
         struct toto_series *series =
             must_make("ds,y\n1,\n2,2\n3,NA\n4,\n5,null\n6,10\n7,\n", NULL, &options);
@@ -191,8 +198,9 @@ static void test_far_gap(void **state)
     assert_points(series, 0, "5? 5");
     toto_series_free(series);
     /* From end to end of 64 bits. */
-    series = must_make("ds,y\n-9223372036854775808,1\n-9223372036854775807,2\n9223372036854775807,4\n", NULL,
-                       NULL);
+    series =
+        must_make("ds,y\n-9223372036854775808,1\n-9223372036854775807,2\n9223372036854775807,4\n",
+                  NULL, NULL);
     assert_int_equal(series->groups[0].n_steps, 4096);
     assert_true(series->groups[0].values[4095] == 4 && series->groups[0].values[0] == 2);
     assert_next(series, 0, "");
@@ -209,9 +217,11 @@ static void test_steps(void **state)
     } cases[] = {
         {"ds,y\n2016-07-01 00:00:00,1\n2016-07-01 00:15:00,1\n", "2016-07-01 00:30:00"},
         {"ds,y\n2016-07-01T00:00,1\n2016-07-01T01:00,1\n2016-07-01T03:00,1\n", "2016-07-01T04:00"},
-        {"ds,y\n2016-03-27 01:00:00+01:00,1\n2016-03-27 03:00:00+02:00,1\n", "2016-03-27 04:00:00+02:00"},
+        {"ds,y\n2016-03-27 01:00:00+01:00,1\n2016-03-27 03:00:00+02:00,1\n",
+         "2016-03-27 04:00:00+02:00"},
         {"ds,y\n2016-07-01 00:00:00,1\n2016-07-01 00:00:00.5,1\n", "2016-07-01 00:00:01.0"},
-        {"ds,y\n2016-07-04,1\n2016-07-05,1\n2016-07-08,1\n2016-07-11,1\n2016-07-12,1\n", "2016-07-13"},
+        {"ds,y\n2016-07-04,1\n2016-07-05,1\n2016-07-08,1\n2016-07-11,1\n2016-07-12,1\n",
+         "2016-07-13"},
         {"ds,y\n2016/07/04,1\n2016/07/11,1\n", "2016/07/18"},
         {"ds,y\n20160630,1\n20160701,1\n", "20160702"},
         {"ds,y\n2020-01-01,1\n2020-01-31,1\n2020-03-01,1\n", "2020-03-31"},
@@ -238,16 +248,20 @@ static void test_time_errors(void **state)
          "a.csv:5:1: column \"ds\": the time 2016-07-01T02:00Z stands at a.csv:3 too"},
         {"id,ds,y\nq,1,1\np,1,1\np,2,1\nq,1,3\n",
          "a.csv:5:2: column \"ds\": series \"q\": the time 1 stands at a.csv:2"},
-        {"ds,y\n0,1\n10,1\n20,1\n25,1\n40,1\n",
-         "a.csv:5:1: column \"ds\": no fixed time step: from 20 (a.csv:4) to 25 is no multiple of 10"},
+        {"ds,y\n0,1\n10,1\n20,1\n25,1\n40,1\n", "a.csv:5:1: column \"ds\": no fixed time step: "
+                                                "from 20 (a.csv:4) to 25 is no multiple of 10"},
         {"ds,y\n2016-01-01 00:00,1\n2016-01-01 01:00,1\n2016-01-01 02:00,1\n2016-01-01 02:30,1\n",
          "is no multiple of 1 h"},
-        {"ds,y\n2016-01-01,1\n2016-02-01,1\n2016-03-01,1\n", "steps of months or years, which are not read"},
+        {"ds,y\n2016-01-01,1\n2016-02-01,1\n2016-03-01,1\n",
+         "steps of months or years, which are not read"},
         {"ds,y\n2016-07-01,1\n2016-08-01,1\n", "steps of months or years"},
         {"ds,y\n2015-07-01,1\n2016-07-01,1\n2017-07-01,1\n", "steps of months or years"},
+        {"ds,y\n2016-04-30,1\n2016-05-31,1\n", "steps of months or years"},
+        {"ds,y\n2016-01-01,1\n2016-04-01,1\n2016-07-01,1\n", "steps of months or years"},
         {"ds,y\n2017-07-01 00:00,1\n2018-07-01 00:00,1\n", "steps of months or years"},
         {"date,a,b\n1,1,\n2,2,NA\n", "a.csv:2:3: column \"b\": all values are missing"},
-        {"id,ds,y\nq,1,1\nq,2,2\np,1,\np,2,\n", "a.csv:4:3: column \"y\": series \"p\": all values"},
+        {"id,ds,y\nq,1,1\nq,2,2\np,1,\np,2,\n",
+         "a.csv:4:3: column \"y\": series \"p\": all values"},
         {"id,ds,y\nq,1,1\nq,2,2\np,1,5\n", "a.csv:4:2: column \"ds\": series \"p\": one row"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
@@ -276,7 +290,8 @@ static void test_groups(void **state)
     assert_int_equal(series->n_groups, 2);
     assert_points(series, 0, "1 2");
     toto_series_free(series);
-    series = must_make("id,y\na,1\nb,2\na,3\n", NULL, &(struct toto_series_options){.group = TOTO_GROUP_ALL});
+    series = must_make("id,y\na,1\nb,2\na,3\n", NULL,
+                       &(struct toto_series_options){.group = TOTO_GROUP_ALL});
     assert_int_equal(series->n_groups, 1);
     assert_points(series, 0, "1 3");
     assert_points(series, 1, "2 2?");
@@ -295,11 +310,14 @@ static void test_groups(void **state)
 static void test_on_error(void **state)
 {
     (void)state;
-    static const char text[] = "id,ds,y\na,1,1\nbad,1,12x\nlate,x,1\na,2,2\nlone,1,1\nvoid,1,\n"
-                               "void,2,\ntwice,1,1\ntwice,1,1\nbad,2,5\nlate,2,3\nbad,3,6z\nz,1,3\nz,2,4\n";
+    static const char text[] =
+        "id,ds,y\na,1,1\nbad,1,12x\nlate,x,1\na,2,2\nlone,1,1\nvoid,1,\n"
+        "void,2,\ntwice,1,1\ntwice,1,1\nbad,2,5\nlate,2,3\nbad,3,6z\nz,1,3\nz,2,4\n";
     static const char *const messages[] = {
-        "a.csv:3:3: column \"y\": \"12x\" is not a number", "a.csv:4:2: column \"ds\": \"x\" is not a time",
-        "a.csv:6:2: column \"ds\": series \"lone\": one row", "a.csv:7:3: column \"y\": series \"void\": all",
+        "a.csv:3:3: column \"y\": \"12x\" is not a number",
+        "a.csv:4:2: column \"ds\": \"x\" is not a time",
+        "a.csv:6:2: column \"ds\": series \"lone\": one row",
+        "a.csv:7:3: column \"y\": series \"void\": all",
         "a.csv:10:2: column \"ds\": series \"twice\": the time 1 stands at a.csv:9"};
     static const char *const ids[] = {"a", "bad", "late", "lone", "void", "twice", "z"};
     struct toto_table_options table_options = {.on_error = TOTO_ON_ERROR_SKIP};
@@ -374,8 +392,9 @@ static void test_many(void **state)
 static void test_no_memory(void **state)
 {
     (void)state;
-    static const char text[] = "id,g,ds,y\na,n,2,1\na,n,1,2\nb,n,1,3\nb,n,2,x\nb,n,7,4\nc,s,1,5\nc,s,3,5\n"
-                               "c,s,4,5\nc,s,6,5\n";
+    static const char text[] =
+        "id,g,ds,y\na,n,2,1\na,n,1,2\nb,n,1,3\nb,n,2,x\nb,n,7,4\nc,s,1,5\nc,s,3,5\n"
+        "c,s,4,5\nc,s,6,5\n";
     const struct toto_table_options table_options = {.group = "g", .on_error = TOTO_ON_ERROR_NULL};
     const struct toto_series_options options = {.on_error = TOTO_ON_ERROR_NULL};
     for (size_t n = 1;; n++) {
@@ -402,10 +421,12 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_wide),        cmocka_unit_test(test_long),   cmocka_unit_test(test_order),
-        cmocka_unit_test(test_fill),        cmocka_unit_test(test_far_gap), cmocka_unit_test(test_steps),
-        cmocka_unit_test(test_time_errors), cmocka_unit_test(test_groups), cmocka_unit_test(test_on_error),
-        cmocka_unit_test(test_many),        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_wide),        cmocka_unit_test(test_long),
+        cmocka_unit_test(test_order),       cmocka_unit_test(test_fill),
+        cmocka_unit_test(test_far_gap),     cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_time_errors), cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_on_error),    cmocka_unit_test(test_many),
+        cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }

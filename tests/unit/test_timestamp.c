@@ -236,9 +236,12 @@ static void test_pattern(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ticks_and_inverse), cmocka_unit_test(test_calendar),
-        cmocka_unit_test(test_refused),           cmocka_unit_test(test_same),
-        cmocka_unit_test(test_axis),              cmocka_unit_test(test_pattern),
+        cmocka_unit_test(test_ticks_and_inverse),
+        cmocka_unit_test(test_calendar),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_same),
+        cmocka_unit_test(test_axis),
+        cmocka_unit_test(test_pattern),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
