@@ -1,6 +1,5 @@
 /* Reading CSV: what becomes a cell, which column is what, and each error with its line and field.
  */
-#define _XOPEN_SOURCE 700
 #include "table_text.h"
 
 #include <fcntl.h>
