@@ -59,8 +59,8 @@ static void describe_dtypes(const struct toto1_tensors *tensors, char *text, siz
 {
     bool seen[DTYPE_OTHER + 1] = {false};
     size_t length = 0;
-    for (size_t i = 0; i < tensors->n_used; i++)
-        seen[tensors->used[i]->dtype] = true;
+    for (size_t i = 0; i < tensors->used.n; i++)
+        seen[tensors->used.views[i]->dtype] = true;
     text[0] = '\0';
     for (int dtype = 0; dtype <= DTYPE_OTHER; dtype++)
         if (seen[dtype] && length < size)
@@ -74,7 +74,7 @@ void toto_model_inspect(const struct toto_model *model, struct toto_model_info *
     *info = (struct toto_model_info){
         .family = "toto-1.0",
         .path = model->checkpoint.path,
-        .n_parameters = model->tensors.n_parameters,
+        .n_parameters = model->tensors.used.n_elements,
         .n_tensors = model->checkpoint.n_tensors,
         .n_files = model->checkpoint.n_files,
         .patch_size = (int)config->patch,

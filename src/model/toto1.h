@@ -4,7 +4,7 @@
 #ifndef TOTO_MODEL_TOTO1_H
 #define TOTO_MODEL_TOTO1_H
 
-#include "../checkpoint/checkpoint.h"
+#include "loading.h"
 #include "transformer.h"
 
 /* config.json; the letters of backend.h in the comments. */
@@ -37,9 +37,7 @@ struct toto1_tensors {
     size_t n_heads;
     const struct tensor_view *target_label, *exogenous_label; /* both or neither */
     struct toto1_layer_tensors *layers; /* in the checkpoint's arena, as used */
-    const struct tensor_view **used;    /* every tensor above; others are ignored */
-    size_t n_used;
-    uint64_t n_parameters;
+    struct tensor_list used;            /* every tensor above; others are ignored */
 };
 
 enum toto_status toto1_config_read(const struct checkpoint *checkpoint, struct toto1_config *config,

@@ -1,9 +1,6 @@
 /* Toto 1.0: config.json and the names of the tensors. */
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "toto1.h"
 
@@ -162,66 +159,17 @@ bool toto1_layer_is_space(const struct toto1_config *config, size_t layer)
 
 /* ---- Tensors --------------------------------------------------------------------------------------- */
 
-/* Finds tensors of two dimensions, or of one (n_in 0); `other` is a second name that one may have. */
-struct finder {
-    const struct checkpoint *checkpoint;
-    struct toto1_tensors *tensors; /* whose list of used tensors grows */
-    struct toto_error *err;
-    enum toto_status status; /* the first failure; later calls do nothing */
-};
-
-static const struct tensor_view *check_tensor(struct finder *find, const struct tensor_view *tensor,
-                                              size_t n_out, size_t n_in)
-{
-    size_t wanted[2] = {n_out, n_in};
-    int n_dims = n_in ? 2 : 1;
-    if (tensor->n_dims != n_dims || memcmp(tensor->dims, wanted, (size_t)n_dims * sizeof *wanted)) {
-        char found_text[128], wanted_text[128];
-        tensor_dims_text(tensor->dims, tensor->n_dims, found_text, sizeof found_text);
-        tensor_dims_text(wanted, n_dims, wanted_text, sizeof wanted_text);
-        find->status = toto_fail(find->err, TOTO_STATUS_DATA, "%s: tensor \"%s\" is %s, wanted %s",
-                                 tensor->file, tensor->name, found_text, wanted_text);
-        return NULL;
-    }
-    if (tensor->dtype != DTYPE_F32 && tensor->dtype != DTYPE_F16 && tensor->dtype != DTYPE_BF16) {
-        find->status = toto_fail(find->err, TOTO_STATUS_DATA,
-                                 "%s: tensor \"%s\" is %s, wanted F32, F16 or BF16", tensor->file,
-                                 tensor->name, tensor->dtype_text);
-        return NULL;
-    }
-    find->tensors->used[find->tensors->n_used++] = tensor;
-    return tensor;
-}
-
-static const struct tensor_view *find_tensor(struct finder *find, const char *name, const char *other,
-                                             size_t n_out, size_t n_in)
-{
-    if (find->status != TOTO_STATUS_OK)
-        return NULL;
-    const struct tensor_view *tensor = checkpoint_find(find->checkpoint, name);
-    if (!tensor && other)
-        tensor = checkpoint_find(find->checkpoint, other);
-    if (!tensor) {
-        char wanted_text[128];
-        tensor_dims_text((size_t[]){n_out, n_in}, n_in ? 2 : 1, wanted_text, sizeof wanted_text);
-        find->status = toto_fail(find->err, TOTO_STATUS_DATA, "%s: tensor \"%s\" %s is missing",
-                                 find->checkpoint->path, name, wanted_text);
-        return NULL;
-    }
-    return check_tensor(find, tensor, n_out, n_in);
-}
-
-static const struct tensor_view *find_in_layer(struct finder *find, size_t layer, const char *name,
+static const struct tensor_view *find_in_layer(struct tensor_finder *find, size_t layer, const char *name,
                                                const char *other, size_t n_out, size_t n_in)
 {
     char full[96], full_other[96];
     snprintf(full, sizeof full, "model.transformer.layers.%zu.%s", layer, name);
     if (other)
         snprintf(full_other, sizeof full_other, "model.transformer.layers.%zu.%s", layer, other);
-    return find_tensor(find, full, other ? full_other : NULL, n_out, n_in);
+    return tensor_find(find, full, other ? full_other : NULL, n_out, n_in);
 }
 
-static void find_layer(struct finder *find, const struct toto1_config *config, size_t layer,
+static void find_layer(struct tensor_finder *find, const struct toto1_config *config, size_t layer,
                        struct toto1_layer_tensors *tensors)
 {
     size_t d = config->d_model, f = config->d_ff;
@@ -238,7 +186,7 @@ static void find_layer(struct finder *find, const struct toto1_config *config, s
     tensors->mlp2_bias = find_in_layer(find, layer, "mlp.2.bias", "mlp.0.w3.bias", d, 0);
 }
 
-static void find_heads(struct finder *find, const struct toto1_config *config,
+static void find_heads(struct tensor_finder *find, const struct toto1_config *config,
                        struct toto1_tensors *tensors)
 {
     static const char *const heads[TOTO1_MAX_HEADS] = {"df", "loc_proj", "scale_proj",
@@ -248,13 +196,13 @@ static void find_heads(struct finder *find, const struct toto1_config *config,
         char name[96];
         snprintf(name, sizeof name, "model.output_distribution.%s.weight", heads[i]);
         tensors->head_weights[i] =
-            find_tensor(find, name, NULL, config->n_components, config->d_model);
+            tensor_find(find, name, NULL, config->n_components, config->d_model);
         snprintf(name, sizeof name, "model.output_distribution.%s.bias", heads[i]);
-        tensors->head_biases[i] = find_tensor(find, name, NULL, config->n_components, 0);
+        tensors->head_biases[i] = tensor_find(find, name, NULL, config->n_components, 0);
     }
 }
 
-static void find_labels(struct finder *find, const struct toto1_config *config,
+static void find_labels(struct tensor_finder *find, const struct toto1_config *config,
                         struct toto1_tensors *tensors)
 {
     static const char target[] = "model.target_variate_label";
@@ -262,56 +210,8 @@ static void find_labels(struct finder *find, const struct toto1_config *config,
     if (find->status != TOTO_STATUS_OK ||
         (!checkpoint_find(find->checkpoint, target) && !checkpoint_find(find->checkpoint, exogenous)))
         return;
-    tensors->target_label = find_tensor(find, target, NULL, config->d_model, 0);
-    tensors->exogenous_label = find_tensor(find, exogenous, NULL, config->d_model, 0);
-}
-
-/* ---- Finite weights -------------------------------------------------------------------------------- */
-
-/* Tensors are shared out among threads: reading them all also brings the pages of the mapping in. */
-struct finite_scan {
-    const struct toto1_tensors *tensors;
-    _Atomic size_t next; /* of tensors->used */
-    _Atomic size_t bad;  /* the first that has a value that is not finite */
-};
-
-static void *scan_tensors(void *user)
-{
-    struct finite_scan *scan = user;
-    size_t at;
-    while ((at = atomic_fetch_add(&scan->next, 1)) < scan->tensors->n_used) {
-        const struct tensor_view *tensor = scan->tensors->used[at];
-        if (dtype_find_nonfinite(tensor->dtype, tensor->data, tensor->n_elements) ==
-            tensor->n_elements)
-            continue;
-        size_t bad = atomic_load(&scan->bad);
-        while (at < bad && !atomic_compare_exchange_weak(&scan->bad, &bad, at))
-            ;
-    }
-    return NULL;
-}
-
-static enum toto_status check_finite(const struct toto1_tensors *tensors, struct toto_error *err)
-{
-    enum { THREADS_MAX = 8, ELEMENTS_PER_THREAD = 4 << 20 };
-    pthread_t threads[THREADS_MAX];
-    size_t n_threads = 0;
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    struct finite_scan scan = {.tensors = tensors, .bad = tensors->n_used};
-    while (n_threads + 1 < (size_t)online && n_threads < THREADS_MAX &&
-           n_threads < tensors->n_parameters / ELEMENTS_PER_THREAD &&
-           pthread_create(&threads[n_threads], NULL, scan_tensors, &scan) == 0)
-        n_threads++;
-    scan_tensors(&scan);
-    for (size_t i = 0; i < n_threads; i++)
-        pthread_join(threads[i], NULL);
-    if (scan.bad == tensors->n_used)
-        return TOTO_STATUS_OK;
-    const struct tensor_view *tensor = tensors->used[scan.bad];
-    return toto_fail(err, TOTO_STATUS_DATA,
-                     "%s: tensor \"%s\": element %zu is not a finite number; the file is damaged",
-                     tensor->file, tensor->name,
-                     dtype_find_nonfinite(tensor->dtype, tensor->data, tensor->n_elements));
+    tensors->target_label = tensor_find(find, target, NULL, config->d_model, 0);
+    tensors->exogenous_label = tensor_find(find, exogenous, NULL, config->d_model, 0);
 }
 
 enum toto_status toto1_tensors_find(struct checkpoint *checkpoint, const struct toto1_config *config,
@@ -320,25 +220,21 @@ enum toto_status toto1_tensors_find(struct checkpoint *checkpoint, const struct 
     enum { PER_LAYER = 10, OTHERS = 4 + 2 * TOTO1_MAX_HEADS + 2 };
     size_t d = config->d_model, p = config->patch;
     size_t layers_bytes = config->n_layers * sizeof *tensors->layers;
-    size_t used_bytes = (PER_LAYER * config->n_layers + OTHERS) * sizeof *tensors->used;
-    struct finder find = {.checkpoint = checkpoint, .tensors = tensors, .err = err};
-    *tensors = (struct toto1_tensors){
-        .layers = arena_alloc(&checkpoint->arena, layers_bytes),
-        .used = arena_alloc(&checkpoint->arena, used_bytes),
-    };
-    if (!tensors->layers || !tensors->used)
-        return toto_fail_memory(err, "the list of tensors", layers_bytes + used_bytes);
-    tensors->patch_weight = find_tensor(&find, "model.patch_embed.projection.weight", NULL, d, p);
-    tensors->patch_bias = find_tensor(&find, "model.patch_embed.projection.bias", NULL, d, 0);
+    struct tensor_finder find = {.checkpoint = checkpoint, .list = &tensors->used, .err = err};
+    *tensors = (struct toto1_tensors){.layers = arena_alloc(&checkpoint->arena, layers_bytes)};
+    if (!tensors->layers)
+        return toto_fail_memory(err, "the list of layers", layers_bytes);
+    find.status =
+        tensor_list_open(checkpoint, &tensors->used, PER_LAYER * config->n_layers + OTHERS, err);
+    tensors->patch_weight = tensor_find(&find, "model.patch_embed.projection.weight", NULL, d, p);
+    tensors->patch_bias = tensor_find(&find, "model.patch_embed.projection.bias", NULL, d, 0);
     for (size_t i = 0; i < config->n_layers && find.status == TOTO_STATUS_OK; i++)
         find_layer(&find, config, i, &tensors->layers[i]);
-    tensors->unembed_weight = find_tensor(&find, "model.unembed.weight", NULL, p * d, d);
-    tensors->unembed_bias = find_tensor(&find, "model.unembed.bias", NULL, p * d, 0);
+    tensors->unembed_weight = tensor_find(&find, "model.unembed.weight", NULL, p * d, d);
+    tensors->unembed_bias = tensor_find(&find, "model.unembed.bias", NULL, p * d, 0);
     find_heads(&find, config, tensors);
     find_labels(&find, config, tensors);
     if (find.status != TOTO_STATUS_OK)
         return find.status;
-    for (size_t i = 0; i < tensors->n_used; i++)
-        tensors->n_parameters += tensors->used[i]->n_elements;
-    return check_finite(tensors, err);
+    return tensors_check_finite(&tensors->used, err);
 }

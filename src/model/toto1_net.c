@@ -13,21 +13,6 @@ static size_t count_vectors(const struct toto1_config *config)
     return d + config->n_layers * per_layer + config->patch * d + config->n_params;
 }
 
-struct vector_loader {
-    struct toto1_net *net;
-    float *staging;
-    size_t used;
-};
-
-static struct tensor load_vector(struct vector_loader *loader, const struct tensor_view *view)
-{
-    struct tensor place = tensor_at(loader->net->vectors, loader->used, view->n_elements);
-    dtype_widen(view->dtype, view->data, view->n_elements, loader->staging);
-    loader->net->transformer.backend->ops->upload(loader->net->transformer.backend, place, loader->staging);
-    loader->used += view->n_elements;
-    return place;
-}
-
 static enum toto_status load_vectors(struct toto1_net *net, const struct toto1_tensors *tensors,
                                      struct toto_error *err)
 {
@@ -37,58 +22,49 @@ static enum toto_status load_vectors(struct toto1_net *net, const struct toto1_t
         longest = 3 * config->d_model;
     if (longest < 2 * config->d_ff)
         longest = 2 * config->d_ff;
-    struct vector_loader loader = {.net = net, .staging = mem_alloc(longest * sizeof(float))};
-    if (!loader.staging)
-        return toto_fail_memory(err, "the model's vectors", longest * sizeof(float));
-    enum toto_status status = net->transformer.backend->ops->alloc(net->transformer.backend, TENSOR_F32, count_vectors(config),
-                                                       &net->vectors, err);
-    if (status == TOTO_STATUS_OK) {
-        net->patch_bias = load_vector(&loader, tensors->patch_bias);
-        for (size_t i = 0; i < config->n_layers; i++) {
-            const struct toto1_layer_tensors *from = &tensors->layers[i];
-            struct transformer_layer *layer = &net->transformer.layers[i];
-            layer->norm1 = load_vector(&loader, from->norm1);
-            layer->norm2 = load_vector(&loader, from->norm2);
-            layer->qkv_bias = load_vector(&loader, from->qkv_bias);
-            layer->o_bias = load_vector(&loader, from->o_bias);
-            layer->mlp0_bias = load_vector(&loader, from->mlp0_bias);
-            layer->mlp2_bias = load_vector(&loader, from->mlp2_bias);
-        }
-        net->unembed_bias = load_vector(&loader, tensors->unembed_bias);
-        net->heads_bias = load_vector(&loader, tensors->head_biases[0]);
-        for (size_t i = 1; i < tensors->n_heads; i++)
-            net->heads_bias.n += load_vector(&loader, tensors->head_biases[i]).n;
+    struct vector_loader loader;
+    enum toto_status status = vector_loader_open(net->transformer.backend, count_vectors(config),
+                                                 longest, &loader, err);
+    if (status != TOTO_STATUS_OK)
+        return status;
+    net->vectors = loader.all;
+    net->patch_bias = vector_load(&loader, tensors->patch_bias, NULL);
+    for (size_t i = 0; i < config->n_layers; i++) {
+        const struct toto1_layer_tensors *from = &tensors->layers[i];
+        struct transformer_layer *layer = &net->transformer.layers[i];
+        layer->norm1 = vector_load(&loader, from->norm1, NULL);
+        layer->norm2 = vector_load(&loader, from->norm2, NULL);
+        layer->qkv_bias = vector_load(&loader, from->qkv_bias, NULL);
+        layer->o_bias = vector_load(&loader, from->o_bias, NULL);
+        layer->mlp0_bias = vector_load(&loader, from->mlp0_bias, NULL);
+        layer->mlp2_bias = vector_load(&loader, from->mlp2_bias, NULL);
     }
-    mem_free(loader.staging);
-    return status;
+    net->unembed_bias = vector_load(&loader, tensors->unembed_bias, NULL);
+    net->heads_bias = vector_load(&loader, tensors->head_biases[0], NULL);
+    for (size_t i = 1; i < tensors->n_heads; i++)
+        net->heads_bias.n += vector_load(&loader, tensors->head_biases[i], NULL).n;
+    vector_loader_close(&loader);
+    return TOTO_STATUS_OK;
 }
 
 /* ---- Matrices --------------------------------------------------------------------------------------- */
 
-static enum toto_status open_weight(struct toto1_net *net, const struct tensor_view *const *views,
-                                    size_t n_views, struct weight **weight, struct toto_error *err)
-{
-    struct weight_part parts[TOTO1_MAX_HEADS];
-    for (size_t i = 0; i < n_views; i++)
-        parts[i] = (struct weight_part){views[i]->dtype, views[i]->data, views[i]->dims[0]};
-    return net->transformer.backend->ops->weight_open(net->transformer.backend, parts, n_views, views[0]->dims[1], weight, err);
-}
-
 static enum toto_status open_weights(struct toto1_net *net, const struct toto1_tensors *tensors,
                                      struct toto_error *err)
 {
+    struct backend *backend = net->transformer.backend;
     enum toto_status status;
-    if ((status = open_weight(net, &tensors->patch_weight, 1, &net->patch, err)) ||
-        (status = open_weight(net, &tensors->unembed_weight, 1, &net->unembed, err)) ||
-        (status = open_weight(net, tensors->head_weights, tensors->n_heads, &net->heads, err)))
+    if ((status = weight_load(backend, &tensors->patch_weight, 1, &net->patch, err)) ||
+        (status = weight_load(backend, &tensors->unembed_weight, 1, &net->unembed, err)) ||
+        (status = weight_load(backend, tensors->head_weights, tensors->n_heads, &net->heads, err)))
         return status;
     for (size_t i = 0; i < net->config->n_layers; i++) {
         const struct toto1_layer_tensors *from = &tensors->layers[i];
         struct transformer_layer *layer = &net->transformer.layers[i];
-        if ((status = open_weight(net, &from->qkv_weight, 1, &layer->qkv, err)) ||
-            (status = open_weight(net, &from->o_weight, 1, &layer->o, err)) ||
-            (status = open_weight(net, &from->mlp0_weight, 1, &layer->mlp0, err)) ||
-            (status = open_weight(net, &from->mlp2_weight, 1, &layer->mlp2, err)))
+        if ((status = weight_load(backend, &from->qkv_weight, 1, &layer->qkv, err)) ||
+            (status = weight_load(backend, &from->o_weight, 1, &layer->o, err)) ||
+            (status = weight_load(backend, &from->mlp0_weight, 1, &layer->mlp0, err)) ||
+            (status = weight_load(backend, &from->mlp2_weight, 1, &layer->mlp2, err)))
             return status;
     }
     return TOTO_STATUS_OK;
