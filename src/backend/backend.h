@@ -89,6 +89,27 @@ struct scale_sequence {
     int32_t state_out;   /* index where they are left; -1: nowhere */
 };
 
+/* A sequence (a variate) that patch_tokens reads, and the patches of it that become tokens. */
+struct token_sequence {
+    int32_t first_value;  /* of values and mask; index of an element, patches are contiguous */
+    int32_t n_patches;    /* of the whole sequence: observed, filled or yet empty */
+    int32_t n_context;    /* patches of context */
+    int32_t first_patch, n_tokens; /* patches first_patch .. + n_tokens become tokens */
+    int32_t clear_before; /* tokens of patches below this have no flag set */
+    int32_t row;          /* of tokens, loc and scale: of the first token */
+    int32_t cap;          /* row of caps that is written; -1: none */
+};
+
+/* Where the nine quantiles of a patch come from, and where they go. */
+struct quantile_row {
+    int32_t head_row;  /* of head; -1: a padding row */
+    int32_t scale_row; /* of loc and scale */
+    int32_t cap;       /* row of caps */
+    int32_t out_row;   /* of out: the sequence */
+    int32_t out_step;  /* of the patch's first step */
+    int32_t feedback;  /* element of values and mask that the median of the first step goes to; -1: nowhere */
+};
+
 /* ---- Arguments of the ops ------------------------------------------------------------------------- */
 
 /* out = f(alpha (W[first_out .. first_out + n_out) x + bias)) + beta residual. x [R, n_in] (n_in from the
@@ -265,6 +286,36 @@ struct fold_args {
     struct tensor bias; /* [n_steps C] */
 };
 
+/* Toto 2.0's input (its spec sections 3 and 4): running mean and unbiased deviation (at least 1e-6) of the observed
+ * values up to the end of each patch, in float64 or its equal; where fewer than min_obs values were observed so far,
+ * mean and deviation of the first min_obs (in float32). A token is p values asinh((x - loc) / scale), 0 where not
+ * observed, then p flags, 1 where not observed. tokens [rows, 2p] activation; loc, scale [rows] F32. With a cap row and
+ * cap_k > 0: caps[cap] = (least - k s, most + k s) of the observed values of the context, s the scale of its last
+ * patch (least and most are 0 if nothing was observed). */
+struct patch_tokens_args {
+    struct tensor values, mask;
+    struct tensor sequences; /* struct token_sequence [n_sequences] */
+    size_t n_sequences, patch;
+    size_t min_obs;          /* 0: no fallback */
+    float cap_k;
+    struct tensor tokens, loc, scale;
+    struct tensor caps;      /* F32 [n, 2] or none */
+};
+
+/* Toto 2.0's output (its spec section 8): v = f32(sinh(head) scale) + loc for each step and quantile of a patch; of each
+ * quantile's p steps an infinity becomes the largest (smallest) finite one, or the opposite infinity if none is finite;
+ * v is clamped to the caps if cap_k > 0; the nine are sorted ascending, NaN last. head [rows, p, 9] F32; out
+ * [sequences, 9, out_width] F32. Medians with a feedback place go to values there, with mask 1. */
+struct quantile_patch_args {
+    struct tensor head, loc, scale, caps;
+    struct tensor rows; /* struct quantile_row [n_rows] */
+    size_t n_rows, patch;
+    float cap_k;
+    struct tensor out;
+    size_t out_width;
+    struct tensor values, mask;
+};
+
 /* ---- The backend ---------------------------------------------------------------------------------- */
 
 struct backend;
@@ -307,6 +358,8 @@ struct backend_ops {
     void (*mixture_sample)(struct backend *, const struct mixture_next_args *);
     void (*quantiles)(struct backend *, const struct quantiles_args *);
     void (*fold)(struct backend *, const struct fold_args *, struct weight **);
+    void (*patch_tokens)(struct backend *, const struct patch_tokens_args *);
+    void (*quantile_patch)(struct backend *, const struct quantile_patch_args *);
 };
 
 struct backend {

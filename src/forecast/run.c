@@ -58,7 +58,7 @@ static size_t run_bytes(const struct run_plan *plan, const struct toto_model *mo
     size_t results = 2 * shape->n_groups * shape->n_variates * shape->horizon * sizeof(float) *
                      (1 + plan->n_quantiles + (plan->keep_samples ? shape->n_samples : 0));
     return plan->fixed_bytes + results +
-           decoder_bytes(backend, &model->config, shape, plan->n_quantiles);
+           decoder_bytes(backend, &model->toto1.config, shape, plan->n_quantiles);
 }
 
 static size_t trajectory_bytes(const struct decode_shape *shape)
@@ -79,7 +79,7 @@ static void grow(struct run_plan *plan, const struct toto_model *model, const st
                  size_t most_samples, size_t n_groups, size_t budget)
 {
     struct decode_shape *shape = &plan->shape;
-    const struct toto1_config *config = &model->config;
+    const struct toto1_config *config = &model->toto1.config;
     while (shape->chunk < most_samples) {
         struct run_plan wider = *plan;
         wider.shape.chunk = decode_chunk(backend, config, shape, 2 * shape->chunk);
@@ -135,8 +135,8 @@ static enum toto_status make_plan(const struct toto_model *model, const struct b
                                   const struct toto_forecast_options *options, struct run_plan *plan,
                                   struct toto_error *err)
 {
-    const struct toto1_config *config = &model->config;
-    bool labels = toto1_has_labels(&model->tensors);
+    const struct toto1_config *config = &model->toto1.config;
+    bool labels = toto1_has_labels(&model->toto1.tensors);
     *plan = (struct run_plan){
         .shape = {.n_groups = 1, .n_variates = 1, .max_patches = 1, .horizon = options->horizon,
                   .n_samples = options->n_samples, .kv_cache = options->kv_cache, .labels = labels},
@@ -285,7 +285,7 @@ static void stream_key(uint64_t seed, const char *id, uint32_t key[2])
  * neighbours that may share a batch with it. */
 static struct decode_shape shape_at(const struct run *run, size_t first)
 {
-    const struct toto1_config *config = &run->model->config;
+    const struct toto1_config *config = &run->model->toto1.config;
     struct decode_shape shape = run->plan.shape;
     const struct group *groups = run->series->groups;
     size_t own = patches_of(config, &groups[first]);
@@ -303,9 +303,9 @@ static struct decode_shape shape_at(const struct run *run, size_t first)
 static bool fits(const struct run *run, const struct group *group)
 {
     const struct decode_shape *shape = &run->decoder_shape;
-    size_t patches = patches_of(&run->model->config, group);
+    size_t patches = patches_of(&run->model->toto1.config, group);
     return run->decoder && group->n_variates == shape->n_variates && patches <= shape->max_patches &&
-           decode_same_blocks(run->backend, &run->model->config, shape, patches, shape->max_patches);
+           decode_same_blocks(run->backend, &run->model->toto1.config, shape, patches, shape->max_patches);
 }
 
 /* A decoder for the batch that starts at group `first`; the last one if it will do. */
@@ -317,12 +317,12 @@ static enum toto_status ready_decoder(struct run *run, size_t first, struct toto
     decoder_close(run->decoder);
     run->decoder = NULL;
     run->decoder_shape = shape_at(run, first);
-    size_t fold_steps = decode_fold_steps(&run->model->config, &run->decoder_shape);
+    size_t fold_steps = decode_fold_steps(&run->model->toto1.config, &run->decoder_shape);
     if (fold_steps && !run->net.folded) {
         double start = clock_seconds();
         if ((status = toto1_net_fold(&run->net, fold_steps, err)))
             return status;
-        log_info("folded %zu of %zu steps in %.1f ms", fold_steps, run->model->config.patch,
+        log_info("folded %zu of %zu steps in %.1f ms", fold_steps, run->model->toto1.config.patch,
                  1e3 * (clock_seconds() - start));
     }
     return decoder_open(&run->net, &run->decoder_shape, run->quantiles, run->plan.n_quantiles,
@@ -400,8 +400,8 @@ static enum toto_status open_run(struct run *run, struct toto_error *err)
         run->quantiles[i] = options->quantiles[i];
     if (n_quantiles)
         run->quantiles[n_quantiles - 1] = 0.5;
-    return toto1_net_open(&run->model->config, &run->model->tensors, run->backend,
-                          positions_of(&run->plan.shape, &run->model->config), &run->net, err);
+    return toto1_net_open(&run->model->toto1.config, &run->model->toto1.tensors, run->backend,
+                          positions_of(&run->plan.shape, &run->model->toto1.config), &run->net, err);
 }
 
 static void close_run(struct run *run)

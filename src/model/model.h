@@ -4,11 +4,23 @@
 
 #include "../checkpoint/checkpoint.h"
 #include "toto1.h"
+#include "toto2.h"
+
+enum model_family { FAMILY_TOTO1, FAMILY_TOTO2 };
 
 struct toto_model {
     struct checkpoint checkpoint;
-    struct toto1_config config;
-    struct toto1_tensors tensors;
+    enum model_family family; /* told from config.json */
+    union {
+        struct {
+            struct toto1_config config;
+            struct toto1_tensors tensors;
+        } toto1;
+        struct {
+            struct toto2_config config;
+            struct toto2_tensors tensors;
+        } toto2;
+    };
     char attributes[512]; /* what toto_model_inspect reports of the family */
 };
 

@@ -146,7 +146,7 @@ static bool read_groups(struct golden_case *c)
         fail(c, "input", "series, mask and ids do not fit together");
         return false;
     }
-    size_t patch = c->model->config.patch;
+    size_t patch = c->model->toto1.config.patch;
     c->n_groups = series->dims[0];
     c->n_variates = series->dims[1];
     c->n_steps = series->dims[2];
@@ -203,7 +203,7 @@ static enum toto_status run_batch(struct golden_case *c, const struct decode_sha
             .quantiles = results->quantiles + b * points * n_levels,
             .samples = shape->n_samples ? results->samples + b * points * shape->n_samples : NULL,
         };
-    size_t fold_steps = decode_fold_steps(&c->model->config, shape);
+    size_t fold_steps = decode_fold_steps(&c->model->toto1.config, shape);
     enum toto_status status = TOTO_STATUS_OK;
     if (fold_steps && !c->net.folded)
         status = toto1_net_fold(&c->net, fold_steps, err);
@@ -222,15 +222,15 @@ static struct run_results run(struct golden_case *c, size_t horizon, bool kv_cac
 {
     struct toto_error err = {""};
     struct run_results results = {0};
-    size_t patch = c->model->config.patch;
+    size_t patch = c->model->toto1.config.patch;
     struct decode_shape shape = {
         .n_groups = c->n_groups, .n_variates = c->n_variates,
         .max_patches = (c->n_steps + patch - 1) / patch, .horizon = horizon, .n_samples = n_samples,
-        .kv_cache = kv_cache, .labels = toto1_has_labels(&c->model->tensors),
+        .kv_cache = kv_cache, .labels = toto1_has_labels(&c->model->toto1.tensors),
         .inject = c->groups[0].inject_u != NULL,
         .n_overrides = c->groups[0].future ? c->n_exogenous : 0,
     };
-    shape.chunk = decode_chunk(c->runner->device->backend, &c->model->config, &shape, chunk);
+    shape.chunk = decode_chunk(c->runner->device->backend, &c->model->toto1.config, &shape, chunk);
     if (run_batch(c, &shape, levels, n_levels, &results, &err) != TOTO_STATUS_OK)
         fail(c, "run", err.message);
     return results;
@@ -259,7 +259,7 @@ static void take_stage(struct stage_case *at, size_t stage, size_t layer, const 
     if (!view)
         return;
     size_t n_variates = c->n_variates, per_variate = n_rows / n_variates, group = at->group;
-    size_t layers = c->model->config.n_layers, wanted = view->n_elements / c->n_groups / n_variates;
+    size_t layers = c->model->toto1.config.n_layers, wanted = view->n_elements / c->n_groups / n_variates;
     bool layered = strncmp(stage_names[stage], "layers", 6) == 0;
     if (layered)
         wanted /= layers;
@@ -297,11 +297,11 @@ static void compare_stages(struct golden_case *c)
     struct stage_case at = {.c = c};
     struct toto_error err = {""};
     struct decoder *decoder = NULL;
-    size_t patch = c->model->config.patch;
+    size_t patch = c->model->toto1.config.patch;
     const struct decode_shape shape = {
         .n_groups = 1, .n_variates = c->n_variates, .max_patches = (c->n_steps + patch - 1) / patch,
         .horizon = patch, .chunk = 1, .kv_cache = true,
-        .labels = toto1_has_labels(&c->model->tensors),
+        .labels = toto1_has_labels(&c->model->toto1.tensors),
     };
     for (size_t i = 0; i < N_STAGES; i++)
         at.got[i] = own(c, find(c, stage_names[i]) ? find(c, stage_names[i])->n_elements : 0, 4);
@@ -349,7 +349,7 @@ static void compare_prefixes(struct golden_case *c, const char *name, bool kv_ca
 
 static void run_forecast_case(struct golden_case *c)
 {
-    size_t patch = c->model->config.patch;
+    size_t patch = c->model->toto1.config.patch;
     compare_stages(c);
     if (!c->failed && find(c, "mean_next_patch")) {
         struct decode_group kept[16];
@@ -377,7 +377,7 @@ static void run_error_case(struct golden_case *c)
 static void inject(struct golden_case *c, size_t n_samples, const char *u_name)
 {
     const float *u = floats_of(c, u_name), *x = floats_of(c, "x"), *w = floats_of(c, "w");
-    size_t patch = c->model->config.patch, width = (c->horizon + patch - 1) / patch * patch;
+    size_t patch = c->model->toto1.config.patch, width = (c->horizon + patch - 1) / patch * patch;
     size_t row = c->n_variates * width, n = n_samples * row;
     float *own_u = own(c, c->n_groups * n, sizeof *own_u), *own_t = own(c, c->n_groups * n, sizeof *own_t);
     for (size_t b = 0; b < c->n_groups; b++) {
@@ -531,8 +531,8 @@ static bool open_case(struct golden_case *c, const json_t *manifest)
     }
     if (!read_groups(c))
         return false;
-    size_t patch = c->model->config.patch;
-    if (toto1_net_open(&c->model->config, &c->model->tensors, runner->device->backend,
+    size_t patch = c->model->toto1.config.patch;
+    if (toto1_net_open(&c->model->toto1.config, &c->model->toto1.tensors, runner->device->backend,
                        c->n_steps / patch + c->horizon / patch + 4, &c->net, &err) != TOTO_STATUS_OK) {
         fail(c, "model", err.message);
         return false;

@@ -75,10 +75,10 @@ static float *decode_all(const struct fixture *fixture, size_t n_samples, size_t
         .n_groups = at_once, .n_variates = V, .max_patches = 3, .horizon = HORIZON,
         .n_samples = n_samples, .kv_cache = kv_cache,
     };
-    const struct toto1_config *config = &fixture->model->config;
+    const struct toto1_config *config = &fixture->model->toto1.config;
     make_groups(groups);
     shape.chunk = decode_chunk(fixture->device->backend, config, &shape, chunk);
-    assert_int_equal(toto1_net_open(config, &fixture->model->tensors, fixture->device->backend, 8, &net, &err), 0);
+    assert_int_equal(toto1_net_open(config, &fixture->model->toto1.tensors, fixture->device->backend, 8, &net, &err), 0);
     if (decode_fold_steps(config, &shape))
         assert_int_equal(toto1_net_fold(&net, decode_fold_steps(config, &shape), &err), 0);
     size_t before = toto_memory_used();
@@ -126,7 +126,7 @@ static void test_a_cache_changes_later_patches_alone(void **state)
 {
     float *cached = decode_all(*state, 0, 1, GROUPS, true);
     float *whole = decode_all(*state, 0, 1, GROUPS, false);
-    size_t patch = ((struct fixture *)*state)->model->config.patch, same = 0;
+    size_t patch = ((struct fixture *)*state)->model->toto1.config.patch, same = 0;
     for (size_t row = 0; row < GROUPS * V; row++)
         for (size_t i = 0; i < HORIZON; i++) {
             double apart = (double)cached[row * HORIZON + i] - (double)whole[row * HORIZON + i];

@@ -232,6 +232,8 @@ static const struct backend_ops cpu_ops = {
     .mixture_sample = cpu_mixture_sample,
     .quantiles = cpu_quantiles,
     .fold = cpu_fold,
+    .patch_tokens = cpu_patch_tokens,
+    .quantile_patch = cpu_quantile_patch,
 };
 
 enum toto_status cpu_backend_open(size_t n_threads, struct backend **backend, struct toto_error *err)

@@ -78,5 +78,8 @@ void cpu_mixture_mean(struct backend *, const struct mixture_next_args *);
 void cpu_mixture_sample(struct backend *, const struct mixture_next_args *);
 void cpu_quantiles(struct backend *, const struct quantiles_args *);
 void cpu_fold(struct backend *, const struct fold_args *, struct weight **);
+/* patch_tokens.c */
+void cpu_patch_tokens(struct backend *, const struct patch_tokens_args *);
+void cpu_quantile_patch(struct backend *, const struct quantile_patch_args *);
 
 #endif
