@@ -57,7 +57,12 @@ enum toto_status toto2_decoder_run(struct toto2_decoder *decoder, const struct t
 
 void toto2_decoder_close(struct toto2_decoder *decoder);
 
-/* The last n_kept points of each of n_rows series of n_steps points, behind empty ones up to T = n_padded. */
+/* The quantile at `level` (0 to 1) from the nine at 0.1 to 0.9, which stand `stride` apart: the nine themselves, linear
+ * between neighbours, and logarithmic tails beyond them (reference spec section 9, as GluonTS extrapolates). */
+float toto2_quantile(const float *nine, size_t stride, double level);
+
+/* The last n_padded points of each of n_rows series of n_steps points; a shorter series stands behind zeros that are
+ * not observed. */
 void toto2_pad(const float *values, const uint8_t *observed, size_t n_rows, size_t n_steps, size_t n_padded,
                float *padded, uint8_t *padded_observed);
 

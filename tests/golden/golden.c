@@ -2,7 +2,7 @@
  *
  *     golden [--device NAME] [--only TEXT] [--base DIR] [-v] FOLDER...
  *
- * A FOLDER holds manifest.json and files in the format that toto1/README.md describes. A forecast is followed stage by
+ * A FOLDER holds manifest.json and files in the format that toto1/README.md or toto2/README.md describes. A forecast is followed stage by
  * stage; the first stage that parts is named and the rest of the case is not looked at. Models that the manifest
  * names as made by a generator are taken from DIR/f32, DIR/f16 and DIR/bf16; without --base their cases are
  * skipped. Prints one line a case and "N passed, N failed, N skipped". */
@@ -16,16 +16,7 @@
 #include "checkpoint/mapping.h"
 #include "checkpoint/safetensors.h"
 #include "forecast/decode.h"
-#include "model/model.h"
-
-struct runner {
-    struct toto_device *device;
-    const char *base, *only;
-    bool verbose;
-    size_t n_passed, n_failed, n_skipped;
-    struct toto_model *model; /* of the case that ran last */
-    char model_path[1024];
-};
+#include "golden.h"
 
 /* One case: its manifest entry, its file and the model. */
 struct golden_case {
@@ -487,6 +478,40 @@ static void run_quantiles_case(struct golden_case *c)
     }
 }
 
+/* ---- Results and models ------------------------------------------------------------------------------------ */
+
+void golden_passed(struct runner *runner, const char *name, double worst)
+{
+    printf("passed  %s (at most %.2f of the tolerance)\n", name, worst);
+    fflush(stdout);
+    runner->n_passed++;
+}
+
+void golden_failed(struct runner *runner, const char *name, const char *why)
+{
+    printf("FAILED  %s: %s\n", name, why);
+    fflush(stdout);
+    runner->n_failed++;
+}
+
+void golden_skipped(struct runner *runner, const char *name, const char *why)
+{
+    printf("skipped %s (%s)\n", name, why);
+    runner->n_skipped++;
+}
+
+struct toto_model *golden_model(struct runner *runner, const char *path, struct toto_error *err)
+{
+    if (runner->model && strcmp(path, runner->model_path) == 0)
+        return runner->model;
+    toto_model_free(runner->model);
+    runner->model = NULL;
+    snprintf(runner->model_path, sizeof runner->model_path, "%s", path);
+    if (toto_model_open(path, &runner->model, err) != TOTO_STATUS_OK)
+        return NULL;
+    return runner->model;
+}
+
 /* ---- Cases --------------------------------------------------------------------------------------------------- */
 
 /* Folder of the case's model: the manifest's, or DIR/TYPE for a generated one. False: there is none. */
@@ -510,17 +535,11 @@ static bool open_case(struct golden_case *c, const json_t *manifest)
     struct runner *runner = c->runner;
     char path[1024];
     model_path(c, manifest, path, sizeof path);
-    if (strcmp(path, runner->model_path) != 0) {
-        toto_model_free(runner->model);
-        runner->model = NULL;
-        runner->model_path[0] = '\0';
-        if (toto_model_open(path, &runner->model, &err) != TOTO_STATUS_OK) {
-            fail(c, "model", err.message);
-            return false;
-        }
-        snprintf(runner->model_path, sizeof runner->model_path, "%s", path);
+    c->model = golden_model(runner, path, &err);
+    if (!c->model || c->model->family != FAMILY_TOTO1) {
+        fail(c, "model", c->model ? "is of another family" : err.message);
+        return false;
     }
-    c->model = runner->model;
     c->horizon = number_of(c->entry, "horizon");
     c->n_exogenous = number_of(c->entry, "num_exogenous");
     snprintf(path, sizeof path, "%s/%s", c->folder, json_string_value(json_object_get(c->entry, "file")));
@@ -560,18 +579,15 @@ static void run_case(struct runner *runner, const char *folder, const json_t *ma
         if (strcmp(kind, kinds[i].kind) == 0)
             run_kind = kinds[i].run;
     if (!run_kind || !model_path(&c, manifest, path, sizeof path)) {
-        printf("skipped %s (%s)\n", c.name, run_kind ? "full-size model, see --base" : kind);
-        runner->n_skipped++;
+        golden_skipped(runner, c.name, run_kind ? "full-size model, see --base" : kind);
         return;
     }
     if (open_case(&c, manifest))
         run_kind(&c);
     if (c.failed)
-        printf("FAILED  %s: %s\n", c.name, c.why);
+        golden_failed(runner, c.name, c.why);
     else
-        printf("passed  %s (at most %.2f of the tolerance)\n", c.name, c.worst);
-    *(c.failed ? &runner->n_failed : &runner->n_passed) += 1;
-    fflush(stdout);
+        golden_passed(runner, c.name, c.worst);
     toto1_net_close(&c.net);
     checkpoint_close(&c.tensors);
     mapping_close(&c.file);
@@ -589,12 +605,15 @@ static void run_folder(struct runner *runner, const char *folder)
     snprintf(path, sizeof path, "%s/manifest.json", folder);
     json_t *manifest = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
     if (!manifest) {
-        printf("FAILED  %s: %s\n", path, error.text);
-        runner->n_failed++;
+        golden_failed(runner, path, error.text);
         return;
     }
-    json_array_foreach(json_object_get(manifest, "cases"), i, entry) {
-        run_case(runner, folder, manifest, entry);
+    if (!json_object_get(manifest, "model_family")) {
+        golden_toto2(runner, folder, manifest);
+    } else {
+        json_array_foreach(json_object_get(manifest, "cases"), i, entry) {
+            run_case(runner, folder, manifest, entry);
+        }
     }
     json_decref(manifest);
 }
