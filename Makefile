@@ -157,6 +157,7 @@ help:
 	@echo '  PREFIX=$(PREFIX)  DESTDIR=  BUILD=$(BUILD)  UPDATE=1 (check-cli rewrites what it expects)'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.PRECIOUS: $(BUILD)/tests/golden/make_toto1_base
 .DELETE_ON_ERROR:
 FORCE:
 .PHONY: all check check-unit check-ops check-golden check-cli check-source bench fuzz fuzzers install \
