@@ -402,7 +402,6 @@ static void swiglu_run(void *context)
 static void linear_bench_run(struct backend *backend, size_t n_rows, size_t n_out, size_t n_in, size_t block,
                              bool swiglu)
 {
-    /* Copies enough that the weights come from memory, as they do in a model. */
     struct stored_weight weight = weight_start(backend, STORED_F32, n_out, n_in);
     struct linear_bench bench = {.backend = backend};
     struct tensor x = tensor_random(backend, TENSOR_ACTIVATION, n_rows * n_in);
@@ -422,11 +421,57 @@ static void linear_bench_run(struct backend *backend, size_t n_rows, size_t n_ou
     weight_end(backend, &weight);
 }
 
+/* What the memory gives: every thread reads its part of more bytes than the caches hold. */
+struct read_bench {
+    struct thread_pool *pool;
+    const uint64_t *words;
+    size_t n_words;
+    uint64_t sums[64];
+};
+
+enum { READ_TASKS = 64 };
+
+static void read_task(void *context, size_t task, size_t thread)
+{
+    struct read_bench *bench = context;
+    size_t n = bench->n_words / READ_TASKS;
+    const uint64_t *words = bench->words + task * n;
+    uint64_t sum = 0;
+    (void)thread;
+    for (size_t i = 0; i < n; i++)
+        sum += words[i];
+    bench->sums[task] = sum;
+}
+
+static void read_run(void *context)
+{
+    struct read_bench *bench = context;
+    thread_pool_run(bench->pool, READ_TASKS, read_task, bench);
+}
+
+static void bench_memory(struct backend *backend)
+{
+    enum { WORDS = 20 << 20 };
+    struct read_bench bench = {.pool = cpu_of(backend)->pool, .n_words = WORDS};
+    uint64_t *words = mem_calloc(WORDS, sizeof *words);
+    if (!words)
+        fail_msg("no memory for the read sweep");
+    for (size_t i = 0; i < WORDS; i += 512)
+        words[i] = i;
+    bench.words = words;
+    bench_print("read", "sweep of 160 MiB", bench_seconds(read_run, &bench), WORDS * 8e-9, "GB/s");
+    mem_free(words);
+}
+
 static void bench(void)
 {
     static const size_t shapes[][2] = {{2304, 768}, {768, 768}, {6144, 768}, {768, 3072}};
     static const size_t rows[] = {1, 8, 16, 32, 64, 128, 256, 1792};
     struct backend *backend = backend_start(0);
+    bench_memory(backend);
+    linear_bench_run(backend, 1, 49152, 768, 1, false);
+    linear_bench_run(backend, 8, 49152, 768, 1, false);
+    linear_bench_run(backend, 1, 12288, 3072, 1, false);
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++)
         for (size_t s = 0; s < 4; s++) {
             linear_bench_run(backend, rows[r], shapes[s][0], shapes[s][1], 1, s == 2);
