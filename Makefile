@@ -26,7 +26,8 @@ endif
 
 SOURCES := $(wildcard src/*/*.c src/*/*/*.c)
 CLI_SOURCES := src/main.c $(wildcard src/commands/*.c)
-LIB_OBJECTS := $(patsubst src/%.c,$(BUILD)/%.o,$(filter-out $(CLI_SOURCES),$(SOURCES)))
+LIB_OBJECTS := $(patsubst src/%.c,$(BUILD)/%.o,$(filter-out $(CLI_SOURCES),$(SOURCES))) \
+	$(BUILD)/gen/kernels_embedded.o
 CLI_OBJECTS := $(patsubst src/%.c,$(BUILD)/%.o,$(CLI_SOURCES))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 OPS_TESTS := $(patsubst tests/ops/%.c,$(BUILD)/tests/ops/%,$(wildcard tests/ops/test_*.c))
@@ -44,6 +45,15 @@ $(BUILD)/libtoto.a: $(LIB_OBJECTS)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $(LIB_OBJECTS)
 
+$(BUILD)/gen/kernels_embedded.c: scripts/embed_kernels.sh kernels $(wildcard kernels/* kernels/*/*)
+	$(call say,EMBED,$@)
+	@mkdir -p $(@D)
+	$(Q)sh scripts/embed_kernels.sh kernels > $@
+
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -Isrc -MMD -MP -c -o $@ $<
+
 $(BUILD)/%.o: src/%.c $(BUILD)/flags $(BUILD)/packages
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -57,7 +67,7 @@ $(BUILD)/flags: FORCE
 
 # Packages are looked for once a build folder and compiler.
 $(BUILD)/packages: $(BUILD)/flags scripts/probe-packages.sh
-	@CC='$(CC)' sh scripts/probe-packages.sh csv argtable2 jansson nettle
+	@CC='$(CC)' sh scripts/probe-packages.sh csv argtable2 jansson nettle opencl
 	@touch $@
 
 $(BUILD)/packages-test: $(BUILD)/packages

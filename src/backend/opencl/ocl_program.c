@@ -195,7 +195,7 @@ static enum toto_status program_get(struct ocl_backend *backend, const char *fil
 static enum toto_status kernel_make(struct ocl_backend *backend, const char *file, const char *name,
                                     const char *options, const char *key, struct toto_error *err)
 {
-    struct ocl_program *program;
+    struct ocl_program *program = NULL;
     cl_int code;
     if (backend->n_kernels == OCL_KERNELS_MAX)
         return toto_fail(err, TOTO_STATUS_BUG, "more than %d OpenCL kernels are in use", OCL_KERNELS_MAX);
