@@ -123,7 +123,7 @@ void ocl_narrow(enum dtype dtype, const float *in, size_t n, void *out);
 
 /* The kernel `name` of kernels/FILE.cl (prelude.cl before it), built with `options` ("-DTILE=64 ...") on first use and
  * kept; from the cache of built binaries where it can. NULL: the backend has failed (backend_fail). FILE may name a
- * folder, too: "nvidia/linear". Every program is built with -cl-std=CL1.2, -DSTORE_F32, -DSTORE_F16 or -DSTORE_BF16
+ * folder, too: "nvidia/linear". Every program is built with -cl-std=CL1.2, -DDTYPE_F32, -DDTYPE_F16 or -DDTYPE_BF16
  * (what weights and activations are stored as), and -DHAS_FP64, -DHAS_FP16, -DHAS_LOCAL_32K, -DHAS_GROUP_256,
  * -DHAS_NVIDIA for the bits of caps. */
 cl_kernel ocl_kernel_get(struct ocl_backend *backend, const char *file, const char *name,

@@ -215,11 +215,30 @@ static bool probe_builds(const struct ocl_device *device, cl_context context, co
     return kernel != NULL;
 }
 
+/* The bits that were found earlier, by this or another process; the driver's version is part of the key. */
+static bool caps_load(const struct ocl_cache_key *key, unsigned *caps)
+{
+    size_t bytes;
+    unsigned char *entry = ocl_cache_load(key, &bytes);
+    bool found = entry && bytes == 1;
+    if (found)
+        *caps = *entry;
+    mem_free(entry);
+    return found;
+}
+
 static unsigned caps_probe(const struct ocl_device *device, cl_context context)
 {
     unsigned caps = caps_claimed(device);
+    const char *parts[N_CAPS];
+    struct ocl_cache_key key;
     cl_int code;
     cl_context own = NULL;
+    for (size_t i = 0; i < N_CAPS; i++)
+        parts[i] = cap_table[i].source ? cap_table[i].source : cap_table[i].mask;
+    ocl_cache_key_make(device, parts, N_CAPS, &key);
+    if (caps_load(&key, &caps))
+        return caps;
     if (!context)
         context = own = ocl.clCreateContext(NULL, 1, &device->id, NULL, NULL, &code);
     if (!context)
@@ -230,6 +249,7 @@ static unsigned caps_probe(const struct ocl_device *device, cl_context context)
             caps &= ~cap_table[i].bit;
     if (own)
         ocl.clReleaseContext(own);
+    ocl_cache_store(&key, &(unsigned char){(unsigned char)caps}, 1);
     return caps;
 }
 

@@ -12,7 +12,8 @@ static inline uint32_t bits_of(float value)
 }
 
 /* Adding a power of two that puts the last place of float16 at the last place of float32 rounds a value to float16;
- * below 2^-14 that place is 2^-24, the step of subnormals. Values from 65520 on become infinite; NaN stays NaN. */
+ * below 2^-14 that place is 2^-24, the step of subnormals. A finite value too large for float16 becomes its largest,
+ * as in the kernels (prelude.cl); infinities and NaN stay. */
 static inline uint16_t narrow_f16(float value)
 {
     uint32_t bits = bits_of(value), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7FFFFFFFu;
@@ -22,7 +23,9 @@ static inline uint16_t narrow_f16(float value)
     memcpy(&small, &magnitude, sizeof small);
     uint32_t subnormal = bits_of(small + 0.5f) - bits_of(0.5f);
     uint32_t half = magnitude < 0x38800000u    ? subnormal
-                    : magnitude >= 0x477FF000u ? (magnitude > 0x7F800000u ? 0x7E00u : 0x7C00u)
+                    : magnitude > 0x7F800000u  ? 0x7E00u
+                    : magnitude == 0x7F800000u ? 0x7C00u
+                    : magnitude >= 0x477FF000u ? 0x7BFFu
                                                : normal;
     return (uint16_t)(sign | half);
 }

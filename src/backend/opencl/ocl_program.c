@@ -122,7 +122,7 @@ static void all_options(const struct ocl_backend *backend, const char *options, 
         {OCL_CAP_LOCAL_32K, " -DHAS_LOCAL_32K"}, {OCL_CAP_GROUP_256, " -DHAS_GROUP_256"},
         {OCL_CAP_NVIDIA, " -DHAS_NVIDIA"},
     };
-    size_t n = (size_t)snprintf(out, OPTIONS_BYTES, "-cl-std=CL1.2 -DSTORE_%s", dtype_name(backend->dtype));
+    size_t n = (size_t)snprintf(out, OPTIONS_BYTES, "-cl-std=CL1.2 -DDTYPE_%s", dtype_name(backend->dtype));
     for (size_t i = 0; i < sizeof defines / sizeof *defines; i++)
         if (backend->caps & defines[i].bit)
             n += (size_t)snprintf(out + n, OPTIONS_BYTES - n, "%s", defines[i].define);
