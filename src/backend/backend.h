@@ -91,15 +91,17 @@ struct scale_sequence {
 
 /* ---- Arguments of the ops ------------------------------------------------------------------------- */
 
-/* out = alpha (W[first_out .. first_out + n_out) x + bias) + beta residual. x [R, n_in] (n_in from the
+/* out = f(alpha (W[first_out .. first_out + n_out) x + bias)) + beta residual. x [R, n_in] (n_in from the
  * weight), bias [weight rows] F32 (read from first_out on) or none, residual and out [R, n_out]; out may
- * be residual, not x. */
+ * be residual, not x. f is the identity, or silu_gain silu() where silu_gain is not 0
+ * (then without residual). */
 struct linear_args {
     struct tensor x;
     const struct weight *weight;
     size_t first_out, n_out;
     struct tensor bias;
     float alpha;
+    float silu_gain;
     struct tensor residual; /* none: beta is not read */
     float beta;
     struct tensor out;
@@ -136,7 +138,8 @@ struct copy_rows_args {
 /* Tables for rotary positions with xPos. Pairs are interleaved: dims (2i, 2i+1) of each head. */
 struct rope_table {
     struct tensor cos_sin; /* F32 [positions][rotary_dims / 2][2] */
-    struct tensor xpos;    /* F32 [2 max_offset + 1][rotary_dims]: factor of a query at position - center */
+    struct tensor xpos;    /* F32 [2 max_offset + 1][rotary_dims]: factor of a query at position - center; or
+                            * none */
     int32_t max_offset;
     int32_t rotary_dims;   /* the first so many dims of a head are rotated */
 };
@@ -144,27 +147,32 @@ struct rope_table {
 enum qkv_part { QKV_Q = 1, QKV_K = 2, QKV_V = 4 };
 enum head_layout { HEAD_INNER, HEAD_OUTER }; /* column d H + k, or k h + d, for head k, dim d */
 
-/* Splits a projection into heads, rotates q and k, and puts k and v into the cache. z [R, columns of
- * the parts in the order q, k, v]; q [R, H, h]; keys, values [slots, H, h]. With a table:
- * q' = rot(q) xpos, k' = rot(k) / xpos at position - center; without one (memory NULL) both stay. */
+/* Splits a projection into heads, norms, scales and rotates q and k, and puts k and v into the cache. z [R, columns of
+ * the parts in the order q, k, v]; q [R, H, h]; keys [slots, G, h], values [slots, G, e]. In this order: with head_norm
+ * q and k <- x / sqrt(mean(x^2) + norm_eps) [q_norm, k_norm [h]]; q <- q q_scale [h]; with a table (cos_sin has memory)
+ * q <- rot(q) xpos, k <- rot(k) / xpos at position - center, for the first rotary_dims dims of each head. */
 struct split_qkv_args {
     struct tensor z;
     unsigned parts; /* of enum qkv_part */
     enum head_layout layout;
     struct tensor rows; /* struct token_row [R] */
+    bool head_norm;
+    float norm_eps;
+    struct tensor q_norm, k_norm, q_scale; /* F32 or none */
     struct rope_table rope;
     struct tensor q, keys, values;
-    size_t n_rows, n_heads, head_dim;
+    size_t n_rows, n_heads, n_groups, head_dim, value_dim; /* H, G, h, e */
 };
 
-/* out = softmax(q k / sqrt-free scale) v over the keys that rows allows; q, out [R, H, h] (head outermost),
- * keys, values [slots, H, h]. slot_groups [slots] I32 or none (all keys of the spans are seen). */
+/* out = softmax(scale q k) v over the keys that rows allows; q [R, H, h], keys [slots, G, h], values [slots, G, e],
+ * out [R, H, e] (head outermost). Query head i sees keys and values of head i G / H. slot_groups [slots] I32 or none (all
+ * keys of the spans are seen). */
 struct attention_args {
     struct tensor q, keys, values;
     struct tensor rows; /* struct attention_row [R] */
     struct tensor slot_groups;
     struct tensor out;
-    size_t n_rows, n_heads, head_dim;
+    size_t n_rows, n_heads, n_groups, head_dim, value_dim; /* H, G, h, e */
     size_t run; /* rows in each run that share span a, from row 0 on: 1 if nothing is known */
     float scale;
 };

@@ -53,13 +53,13 @@ enum toto_status decoder_open(const struct toto1_net *net, const struct decode_s
     if (!decoder)
         return toto_fail_memory(err, "the decoder", sizeof *decoder);
     decoder->net = net;
-    decoder->backend = net->backend;
+    decoder->backend = net->transformer.backend;
     decoder->shape = *shape;
     decoder->n_quantiles = n_quantiles;
-    decoder->sizes = decode_sizes_of(net->backend, net->config, shape);
+    decoder->sizes = decode_sizes_of(decoder->backend, net->config, shape);
     decode_extents(net->config, shape, &decoder->sizes, n_quantiles, extents);
     for (size_t i = 0; i < BUF_COUNT; i++) {
-        status = net->backend->ops->alloc(net->backend, extents[i].kind, extents[i].n,
+        status = decoder->backend->ops->alloc(decoder->backend, extents[i].kind, extents[i].n,
                                           &decoder->buffers[i], err);
         if (status != TOTO_STATUS_OK)
             goto done;
@@ -77,7 +77,7 @@ enum toto_status decoder_open(const struct toto1_net *net, const struct decode_s
     clear(decoder, BUF_SCALED);
     clear(decoder, BUF_PATCHES);
     clear(decoder, BUF_X_READ);
-    status = net->backend->ops->sync(net->backend, err);
+    status = decoder->backend->ops->sync(decoder->backend, err);
 
 done:
     if (status != TOTO_STATUS_OK) {
@@ -215,11 +215,13 @@ static struct toto1_buffers pass_buffers(const struct decoder *decoder, struct t
 {
     const struct tensor *buffers = decoder->buffers;
     return (struct toto1_buffers){
-        .patches = buffers[BUF_PATCHES], .x = buffers[BUF_X], .x_read = buffers[BUF_X_READ],
-        .y = buffers[BUF_Y], .z = buffers[BUF_Z], .q = buffers[BUF_Q], .h = buffers[BUF_H],
-        .space_keys = buffers[BUF_SPACE_KEYS], .space_values = buffers[BUF_SPACE_VALUES],
-        .keys = buffers[BUF_KEYS], .values = buffers[BUF_CACHED_VALUES],
-        .steps = buffers[BUF_STEPS], .raw = raw,
+        .hidden = {
+            .x = buffers[BUF_X], .x_read = buffers[BUF_X_READ], .y = buffers[BUF_Y],
+            .z = buffers[BUF_Z], .q = buffers[BUF_Q], .h = buffers[BUF_H],
+            .space_keys = buffers[BUF_SPACE_KEYS], .space_values = buffers[BUF_SPACE_VALUES],
+            .keys = buffers[BUF_KEYS], .values = buffers[BUF_CACHED_VALUES],
+        },
+        .patches = buffers[BUF_PATCHES], .steps = buffers[BUF_STEPS], .raw = raw,
     };
 }
 
@@ -228,7 +230,7 @@ static struct pass_outputs run_pass(struct decoder *decoder, const struct toto1_
 {
     struct toto1_buffers buffers = pass_buffers(decoder, outputs.raw);
     toto1_forward(decoder->net, pass, &buffers, NULL);
-    gather_scales(decoder, pass->read.n, outputs.loc, outputs.scale);
+    gather_scales(decoder, pass->rows.read.n, outputs.loc, outputs.scale);
     outputs.n_steps = pass->n_steps;
     return outputs;
 }
@@ -451,11 +453,11 @@ enum toto_status decoder_stages(struct decoder *decoder, const struct decode_gro
         reader.status =
             backend->ops->alloc(backend, TENSOR_F32, n_rows * p * config->n_params, &raw, err);
     if (reader.status == TOTO_STATUS_OK) {
-        const struct toto1_watch watch = {read_watched, &reader};
+        const struct pass_watch watch = {read_watched, &reader};
         struct toto1_pass pass = context_pass(decoder);
         struct toto1_buffers buffers = pass_buffers(decoder, raw);
-        pass.read = pass.all;
-        pass.read_index = (struct tensor){0};
+        pass.rows.read = pass.rows.all;
+        pass.rows.read_index = (struct tensor){0};
         pass.n_steps = p;
         pass.use_fold = false;
         buffers.steps = steps;

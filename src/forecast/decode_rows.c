@@ -154,10 +154,10 @@ static bool is_exogenous(const struct decode_group *group, size_t variate)
     return variate >= group->n_variates - group->n_exogenous;
 }
 
-static struct toto1_rows put_rows(struct decoder *decoder, size_t n, size_t block, size_t time_run)
+static struct pass_rows put_rows(struct decoder *decoder, size_t n, size_t block, size_t time_run)
 {
     const struct row_tables *host = &decoder->host;
-    return (struct toto1_rows){
+    return (struct pass_rows){
         .n = n,
         .block = block,
         .tokens = put(decoder, BUF_TOKENS, host->tokens, ROW_INTS(struct token_row, n)),
@@ -170,10 +170,10 @@ static struct toto1_rows put_rows(struct decoder *decoder, size_t n, size_t bloc
     };
 }
 
-static struct toto1_rows put_read_rows(struct decoder *decoder, size_t n, size_t block)
+static struct pass_rows put_read_rows(struct decoder *decoder, size_t n, size_t block)
 {
     const struct row_tables *host = &decoder->host;
-    return (struct toto1_rows){
+    return (struct pass_rows){
         .n = n,
         .block = block,
         .tokens = put(decoder, BUF_READ_TOKENS, host->read_tokens, ROW_INTS(struct token_row, n)),
@@ -281,18 +281,20 @@ struct toto1_pass context_pass(struct decoder *decoder)
         set_context_group(decoder, &decoder->places[g], &n_labels);
     put(decoder, BUF_READ_SCALED, host->read_scaled, n_read);
     return (struct toto1_pass){
-        .all = put_rows(decoder, decoder->context_rows, sizes->context_block, 1),
-        .read = put_read_rows(decoder, n_read, sizes->read_block),
-        .read_index = put(decoder, BUF_READ_INDEX, host->read_index, n_read),
+        .rows = {
+            .all = put_rows(decoder, decoder->context_rows, sizes->context_block, 1),
+            .read = put_read_rows(decoder, n_read, sizes->read_block),
+            .read_index = put(decoder, BUF_READ_INDEX, host->read_index, n_read),
+            .univariate = decoder->shape.n_variates == 1,
+            .n_slots = sizes->n_slots,
+        },
         .scaled = decoder->buffers[BUF_SCALED],
         .source = put(decoder, BUF_SOURCE, host->source, decoder->context_rows),
         .label_row = put(decoder, BUF_LABEL_ROW, host->label_row, n_labels),
         .label_kind = put(decoder, BUF_LABEL_KIND, host->label_kind, n_labels),
         .n_labels = n_labels,
-        .univariate = decoder->shape.n_variates == 1,
         .n_steps = sizes->first_steps,
         .use_fold = sizes->fold_steps >= sizes->first_steps,
-        .n_slots = sizes->n_slots,
     };
 }
 
@@ -368,12 +370,11 @@ static struct toto1_pass cached_pass(struct decoder *decoder, size_t step, size_
         for (size_t v = 0; v < n_variates; v++)
             for (size_t s = 0; s < sizes->sample_stride; s++)
                 set_cached_row(decoder, &decoder->places[g], g, v, s, step, s >= count);
-    struct toto1_rows rows = put_rows(decoder, n_rows, sizes->sample_block, sizes->sample_stride);
+    struct pass_rows rows = put_rows(decoder, n_rows, sizes->sample_block, sizes->sample_stride);
     size_t p = decoder->net->config->patch;
     put(decoder, BUF_READ_SCALED, decoder->host.read_scaled, n_rows);
     return (struct toto1_pass){
-        .all = rows,
-        .read = rows,
+        .rows = {.all = rows, .read = rows},
         .scaled = tensor_at(decoder->buffers[BUF_SCALED], sizes->context_patches * p, n_rows * p),
     };
 }
@@ -436,9 +437,11 @@ static struct toto1_pass whole_pass(struct decoder *decoder, size_t step, size_t
     }
     put(decoder, BUF_READ_SCALED, host->read_scaled, n_read);
     return (struct toto1_pass){
-        .all = put_rows(decoder, n_rows, 1, 1),
-        .read = put_read_rows(decoder, n_read, 1),
-        .read_index = put(decoder, BUF_READ_INDEX, host->read_index, n_read),
+        .rows = {
+            .all = put_rows(decoder, n_rows, 1, 1),
+            .read = put_read_rows(decoder, n_read, 1),
+            .read_index = put(decoder, BUF_READ_INDEX, host->read_index, n_read),
+        },
         .scaled = decoder->buffers[BUF_SCALED],
         .source = put(decoder, BUF_SOURCE, host->source, n_rows),
         .label_row = put(decoder, BUF_LABEL_ROW, host->label_row, n_labels),
@@ -453,10 +456,10 @@ struct toto1_pass step_pass(struct decoder *decoder, size_t step, size_t count)
     size_t p = decoder->net->config->patch, left = decoder->shape.horizon - step * p;
     struct toto1_pass pass = decoder->shape.kv_cache ? cached_pass(decoder, step, count)
                                                      : whole_pass(decoder, step, count);
-    pass.univariate = decoder->shape.n_variates == 1;
+    pass.rows.univariate = decoder->shape.n_variates == 1;
     pass.n_steps = left < p ? left : p;
     pass.use_fold = sizes->fold_steps > 0;
-    pass.n_slots = sizes->n_slots;
+    pass.rows.n_slots = sizes->n_slots;
     return pass;
 }
 

@@ -4,8 +4,8 @@
 #ifndef TOTO_MODEL_TOTO1_H
 #define TOTO_MODEL_TOTO1_H
 
-#include "../backend/backend.h"
 #include "../checkpoint/checkpoint.h"
+#include "transformer.h"
 
 /* config.json; the letters of backend.h in the comments. */
 struct toto1_config {
@@ -56,24 +56,13 @@ static inline bool toto1_has_labels(const struct toto1_tensors *tensors)
 
 /* ---- The network on a backend ---------------------------------------------------------------------- */
 
-struct toto1_layer {
-    bool is_space;
-    size_t cache; /* time layers: index of its keys and values */
-    struct weight *qkv, *o, *mlp0, *mlp2;
-    struct tensor norm1, norm2, qkv_bias, o_bias, mlp0_bias, mlp2_bias;
-};
-
 struct toto1_net {
     const struct toto1_config *config;
-    struct backend *backend;
+    struct transformer transformer;
     struct tensor vectors; /* every bias and norm scale, one after the other; views below */
     struct weight *patch, *unembed, *heads;
     struct tensor patch_bias, unembed_bias, heads_bias;
     struct tensor labels; /* activation [2, D]: unit vectors of target and exogenous; or none */
-    struct toto1_layer *layers;
-    size_t n_time_layers;
-    size_t last_time_layer; /* SIZE_MAX: there is none */
-    struct rope_table rope;
     struct weight *folded;  /* unembedding and heads as one matrix, or NULL */
     struct tensor folded_bias;
     size_t folded_steps;
@@ -92,58 +81,30 @@ void toto1_net_close(struct toto1_net *net); /* takes a zeroed struct */
 
 /* ---- One pass -------------------------------------------------------------------------------------- */
 
-/* Rows that go through layers together, and what each of them sees. */
-struct toto1_rows {
-    size_t n, block;             /* rows, and their row_block */
-    struct tensor tokens;        /* struct token_row [n] */
-    struct tensor time;          /* struct attention_row [n], slots of the KV cache */
-    size_t time_run;             /* attention_args.run of the time layers */
-    struct tensor space;         /* struct attention_row [n], slots are rows */
-    struct tensor space_groups;  /* I32 [n] */
-    struct tensor space_tokens;  /* struct token_row [n], slot = row: where space keys and values go */
-};
-
 struct toto1_pass {
-    struct toto1_rows all;      /* tokens that are processed */
-    struct toto1_rows read;     /* those whose output is read */
-    struct tensor read_index;   /* I32 [read.n]: their rows among all; none: read is all */
+    struct transformer_pass rows;
     struct tensor scaled;       /* activation [patches, P] */
-    struct tensor source;       /* I32 [all.n]: row of scaled of each token, or < 0; none: 0, 1, ... */
+    struct tensor source;       /* I32 [rows]: row of scaled of each token, or < 0; none: 0, 1, ... */
     struct tensor label_row;    /* I32 [n_labels]: row of each label token */
     struct tensor label_kind;   /* I32 [n_labels]: 0 target, 1 exogenous */
     size_t n_labels;
-    bool univariate;            /* each row is alone in its space layers: attention is the value */
     size_t n_steps;             /* steps of the patch that are wanted */
     bool use_fold;
-    size_t n_slots;             /* of the KV cache */
 };
 
 /* Activations of a pass, and its result. */
 struct toto1_buffers {
+    struct transformer_buffers hidden;
     struct tensor patches;      /* [rows, P] */
-    struct tensor x, x_read;    /* [rows, D], [read rows, D] */
-    struct tensor y;            /* [rows, D] */
-    struct tensor z;            /* [rows, 3D] */
-    struct tensor q;            /* [rows, D] */
-    struct tensor h;            /* [rows, F] */
-    struct tensor space_keys, space_values; /* [rows, D] */
-    struct tensor keys, values; /* [time layers, slots, D]: the KV cache */
     struct tensor steps;        /* [read rows, n_steps, D], without folding */
     struct tensor raw;          /* F32 [read rows, n_steps, C]: the heads' outputs */
 };
 
-/* Sees each stage of a pass that computes everything: name, layer (or 0), rows x width activations. */
-struct toto1_watch {
-    void (*see)(void *user, const char *stage, size_t layer, struct tensor values, size_t n_rows,
-                size_t width);
-    void *user;
-};
-
-/* Reads like section 4 to 6 of the model's description: embeds patches, runs the layers, and leaves
+/* Reads like sections 4 to 6 of the model's description: embeds patches, runs the layers, and leaves
  * the raw parameters of the rows that are read in buffers->raw. With a watch nothing is left out that
  * no output needs. Errors are the backend's sticky ones. */
 void toto1_forward(const struct toto1_net *net, const struct toto1_pass *pass,
-                   const struct toto1_buffers *buffers, const struct toto1_watch *watch);
+                   const struct toto1_buffers *buffers, const struct pass_watch *watch);
 
 /* Shape of buffers->raw for the mixture ops. */
 struct mixture_shape toto1_mixture_shape(const struct toto1_config *config, size_t n_steps);

@@ -23,7 +23,7 @@ static struct tensor load_vector(struct vector_loader *loader, const struct tens
 {
     struct tensor place = tensor_at(loader->net->vectors, loader->used, view->n_elements);
     dtype_widen(view->dtype, view->data, view->n_elements, loader->staging);
-    loader->net->backend->ops->upload(loader->net->backend, place, loader->staging);
+    loader->net->transformer.backend->ops->upload(loader->net->transformer.backend, place, loader->staging);
     loader->used += view->n_elements;
     return place;
 }
@@ -40,13 +40,13 @@ static enum toto_status load_vectors(struct toto1_net *net, const struct toto1_t
     struct vector_loader loader = {.net = net, .staging = mem_alloc(longest * sizeof(float))};
     if (!loader.staging)
         return toto_fail_memory(err, "the model's vectors", longest * sizeof(float));
-    enum toto_status status = net->backend->ops->alloc(net->backend, TENSOR_F32, count_vectors(config),
+    enum toto_status status = net->transformer.backend->ops->alloc(net->transformer.backend, TENSOR_F32, count_vectors(config),
                                                        &net->vectors, err);
     if (status == TOTO_STATUS_OK) {
         net->patch_bias = load_vector(&loader, tensors->patch_bias);
         for (size_t i = 0; i < config->n_layers; i++) {
             const struct toto1_layer_tensors *from = &tensors->layers[i];
-            struct toto1_layer *layer = &net->layers[i];
+            struct transformer_layer *layer = &net->transformer.layers[i];
             layer->norm1 = load_vector(&loader, from->norm1);
             layer->norm2 = load_vector(&loader, from->norm2);
             layer->qkv_bias = load_vector(&loader, from->qkv_bias);
@@ -71,7 +71,7 @@ static enum toto_status open_weight(struct toto1_net *net, const struct tensor_v
     struct weight_part parts[TOTO1_MAX_HEADS];
     for (size_t i = 0; i < n_views; i++)
         parts[i] = (struct weight_part){views[i]->dtype, views[i]->data, views[i]->dims[0]};
-    return net->backend->ops->weight_open(net->backend, parts, n_views, views[0]->dims[1], weight, err);
+    return net->transformer.backend->ops->weight_open(net->transformer.backend, parts, n_views, views[0]->dims[1], weight, err);
 }
 
 static enum toto_status open_weights(struct toto1_net *net, const struct toto1_tensors *tensors,
@@ -84,7 +84,7 @@ static enum toto_status open_weights(struct toto1_net *net, const struct toto1_t
         return status;
     for (size_t i = 0; i < net->config->n_layers; i++) {
         const struct toto1_layer_tensors *from = &tensors->layers[i];
-        struct toto1_layer *layer = &net->layers[i];
+        struct transformer_layer *layer = &net->transformer.layers[i];
         if ((status = open_weight(net, &from->qkv_weight, 1, &layer->qkv, err)) ||
             (status = open_weight(net, &from->o_weight, 1, &layer->o, err)) ||
             (status = open_weight(net, &from->mlp0_weight, 1, &layer->mlp0, err)) ||
@@ -118,11 +118,11 @@ static enum toto_status load_labels(struct toto1_net *net, const struct toto1_te
     if (!units)
         return toto_fail_memory(err, "the variate labels", 2 * d * sizeof *units);
     enum toto_status status =
-        net->backend->ops->alloc(net->backend, TENSOR_ACTIVATION, 2 * d, &net->labels, err);
+        net->transformer.backend->ops->alloc(net->transformer.backend, TENSOR_ACTIVATION, 2 * d, &net->labels, err);
     if (status == TOTO_STATUS_OK) {
         unit_vector(tensors->target_label, units);
         unit_vector(tensors->exogenous_label, units + d);
-        net->backend->ops->upload(net->backend, net->labels, units);
+        net->transformer.backend->ops->upload(net->transformer.backend, net->labels, units);
     }
     mem_free(units);
     return status;
@@ -164,8 +164,8 @@ static enum toto_status load_rope(struct toto1_net *net, size_t n_positions, str
     float *table = mem_alloc(n_xpos * sizeof *table);
     if (!table)
         return toto_fail_memory(err, "the rotary tables", n_xpos * sizeof *table);
-    struct backend *backend = net->backend;
-    struct rope_table *rope = &net->rope;
+    struct backend *backend = net->transformer.backend;
+    struct rope_table *rope = &net->transformer.rope;
     *rope = (struct rope_table){.max_offset = (int32_t)n_positions, .rotary_dims = (int32_t)h};
     enum toto_status status = backend->ops->alloc(backend, TENSOR_F32, n_cos_sin, &rope->cos_sin, err);
     if (status == TOTO_STATUS_OK)
@@ -191,7 +191,7 @@ size_t toto1_net_bytes(const struct toto1_config *config, const struct backend *
     size_t folded = folded_steps * config->n_params * (config->d_model + 1);
     size_t staging = (2 * n_positions + 1) * config->head_dim;
     return (vectors + folded + staging) * f32 + (labels ? 2 * config->d_model * activation : 0) +
-           config->n_layers * sizeof(struct toto1_layer);
+           config->n_layers * sizeof(struct transformer_layer);
 }
 
 enum toto_status toto1_net_open(const struct toto1_config *config, const struct toto1_tensors *tensors,
@@ -199,17 +199,24 @@ enum toto_status toto1_net_open(const struct toto1_config *config, const struct 
                                 struct toto_error *err)
 {
     enum toto_status status = TOTO_STATUS_OK;
-    *net = (struct toto1_net){.config = config, .backend = backend, .last_time_layer = SIZE_MAX};
-    net->layers = mem_calloc(config->n_layers, sizeof *net->layers);
-    if (!net->layers)
-        return toto_fail_memory(err, "the layers", config->n_layers * sizeof *net->layers);
-    for (size_t i = 0; i < config->n_layers; i++) {
-        net->layers[i].is_space = toto1_layer_is_space(config, i);
-        if (net->layers[i].is_space)
-            continue;
-        net->layers[i].cache = net->n_time_layers++;
-        net->last_time_layer = i;
+    size_t h = config->head_dim, bytes = config->n_layers * sizeof(struct transformer_layer);
+    *net = (struct toto1_net){.config = config, .transformer = {
+        .backend = backend, .d_model = config->d_model, .d_ff = config->d_ff,
+        .n_layers = config->n_layers, .n_heads = config->n_heads, .n_groups = config->n_heads,
+        .qk_dim = h, .v_dim = h, .head_layout = HEAD_INNER, .norm_eps = 1e-8f, .qkv_alpha = 1.0f,
+        .mlp0_alpha = 1.0f, .score_scale = 1.0f / sqrtf((float)h),
+        .layers = mem_calloc(config->n_layers, sizeof(struct transformer_layer)),
+    }};
+    if (!net->transformer.layers) {
+        *net = (struct toto1_net){.config = NULL};
+        return toto_fail_memory(err, "the layers", bytes);
     }
+    for (size_t i = 0; i < config->n_layers; i++) {
+        struct transformer_layer *layer = &net->transformer.layers[i];
+        layer->is_space = toto1_layer_is_space(config, i);
+        layer->o_alpha = layer->o_keep = layer->mlp2_alpha = layer->mlp2_keep = 1.0f;
+    }
+    transformer_count_layers(&net->transformer);
     if ((status = load_vectors(net, tensors, err)) || (status = open_weights(net, tensors, err)) ||
         (status = load_labels(net, tensors, err)) || (status = load_rope(net, n_positions, err)) ||
         (status = backend->ops->sync(backend, err)))
@@ -219,7 +226,7 @@ enum toto_status toto1_net_open(const struct toto1_config *config, const struct 
 
 enum toto_status toto1_net_fold(struct toto1_net *net, size_t n_steps, struct toto_error *err)
 {
-    struct backend *backend = net->backend;
+    struct backend *backend = net->transformer.backend;
     enum toto_status status = backend->ops->alloc(
         backend, TENSOR_F32, n_steps * net->config->n_params, &net->folded_bias, err);
     if (status != TOTO_STATUS_OK)
@@ -238,14 +245,15 @@ enum toto_status toto1_net_fold(struct toto1_net *net, size_t n_steps, struct to
 
 void toto1_net_close(struct toto1_net *net)
 {
-    if (!net->backend)
+    if (!net->transformer.backend)
         return;
-    struct backend *backend = net->backend;
-    for (size_t i = 0; net->layers && i < net->config->n_layers; i++) {
-        backend->ops->weight_close(backend, net->layers[i].qkv);
-        backend->ops->weight_close(backend, net->layers[i].o);
-        backend->ops->weight_close(backend, net->layers[i].mlp0);
-        backend->ops->weight_close(backend, net->layers[i].mlp2);
+    struct backend *backend = net->transformer.backend;
+    for (size_t i = 0; i < net->config->n_layers; i++) {
+        const struct transformer_layer *layer = &net->transformer.layers[i];
+        backend->ops->weight_close(backend, layer->qkv);
+        backend->ops->weight_close(backend, layer->o);
+        backend->ops->weight_close(backend, layer->mlp0);
+        backend->ops->weight_close(backend, layer->mlp2);
     }
     backend->ops->weight_close(backend, net->patch);
     backend->ops->weight_close(backend, net->unembed);
@@ -253,9 +261,9 @@ void toto1_net_close(struct toto1_net *net)
     backend->ops->weight_close(backend, net->folded);
     backend->ops->free(backend, &net->vectors);
     backend->ops->free(backend, &net->labels);
-    backend->ops->free(backend, &net->rope.cos_sin);
-    backend->ops->free(backend, &net->rope.xpos);
+    backend->ops->free(backend, &net->transformer.rope.cos_sin);
+    backend->ops->free(backend, &net->transformer.rope.xpos);
     backend->ops->free(backend, &net->folded_bias);
-    mem_free(net->layers);
-    *net = (struct toto1_net){0};
+    mem_free(net->transformer.layers);
+    *net = (struct toto1_net){.config = NULL};
 }

@@ -10,18 +10,22 @@ struct attention_case {
     size_t n_slots;
 };
 
+/* Query heads that share keys and values, and how much longer values are than keys. */
+static size_t heads_per_group = 1, value_dim_more = 0;
+
 static struct attention_case case_make(struct backend *backend, size_t n_rows, size_t n_heads, size_t head_dim,
                                        size_t n_slots, const struct attention_row *rows, const int32_t *groups)
 {
-    size_t width = n_heads * head_dim;
+    size_t n_groups = n_heads / heads_per_group, value_dim = head_dim + value_dim_more;
     struct attention_case made = {.backend = backend, .n_slots = n_slots};
     made.args = (struct attention_args){
-        .q = tensor_random(backend, TENSOR_ACTIVATION, n_rows * width),
-        .keys = tensor_random(backend, TENSOR_ACTIVATION, n_slots * width),
-        .values = tensor_random(backend, TENSOR_ACTIVATION, n_slots * width),
+        .q = tensor_random(backend, TENSOR_ACTIVATION, n_rows * n_heads * head_dim),
+        .keys = tensor_random(backend, TENSOR_ACTIVATION, n_slots * n_groups * head_dim),
+        .values = tensor_random(backend, TENSOR_ACTIVATION, n_slots * n_groups * value_dim),
         .rows = tensor_of(backend, TENSOR_I32, n_rows * sizeof *rows / 4, rows),
-        .out = tensor_make(backend, TENSOR_ACTIVATION, n_rows * width),
-        .n_rows = n_rows, .n_heads = n_heads, .head_dim = head_dim, .run = 1,
+        .out = tensor_make(backend, TENSOR_ACTIVATION, n_rows * n_heads * value_dim),
+        .n_rows = n_rows, .n_heads = n_heads, .n_groups = n_groups, .head_dim = head_dim,
+        .value_dim = value_dim, .run = 1,
         .scale = 4.0f / sqrtf((float)head_dim)};
     if (groups)
         made.args.slot_groups = tensor_of(backend, TENSOR_I32, n_slots, groups);
@@ -44,13 +48,14 @@ static void case_end(struct attention_case *made)
 static void case_check(const struct attention_case *made)
 {
     const struct attention_args *args = &made->args;
-    size_t h = args->head_dim, width = args->n_heads * h;
+    size_t h = args->head_dim, e = args->value_dim;
     const struct attention_row *rows = (const void *)integers(args->rows);
     const int32_t *groups = integers(args->slot_groups);
     double *scores = mem_alloc(made->n_slots * 2 * sizeof *scores);
     for (size_t r = 0; r < args->n_rows; r++)
         for (size_t k = 0; k < args->n_heads; k++) {
-            const float *q = floats(args->q) + r * width + k * h;
+            const float *q = floats(args->q) + (r * args->n_heads + k) * h;
+            size_t g = k / heads_per_group;
             size_t n = 0, total = (size_t)(rows[r].count_a + rows[r].count_b);
             double most = -INFINITY, sum = 0, largest = 0;
             size_t *slots = mem_alloc((total + 1) * sizeof *slots);
@@ -62,7 +67,7 @@ static void case_check(const struct attention_case *made)
                     continue;
                 double score = 0;
                 for (size_t d = 0; d < h; d++)
-                    score += (double)q[d] * (double)floats(args->keys)[slot * width + k * h + d];
+                    score += (double)q[d] * (double)floats(args->keys)[(slot * args->n_groups + g) * h + d];
                 scores[n] = score * (double)args->scale;
                 most = scores[n] > most ? scores[n] : most;
                 largest = fabs(scores[n]) > largest ? fabs(scores[n]) : largest;
@@ -70,11 +75,11 @@ static void case_check(const struct attention_case *made)
             }
             for (size_t i = 0; i < n; i++)
                 sum += scores[i] = exp(scores[i] - most);
-            for (size_t d = 0; d < h; d++) {
+            for (size_t d = 0; d < e; d++) {
                 double want = 0;
                 for (size_t i = 0; i < n; i++)
-                    want += scores[i] / sum * (double)floats(args->values)[slots[i] * width + k * h + d];
-                assert_close((double)floats(args->out)[r * width + k * h + d], want,
+                    want += scores[i] / sum * (double)floats(args->values)[(slots[i] * args->n_groups + g) * e + d];
+                assert_close((double)floats(args->out)[(r * args->n_heads + k) * e + d], want,
                              n ? FLT_EPSILON * (8 * largest + 16 + 0.1 * (double)n) : 0.0,
                              "row %zu head %zu dim %zu of %zu keys", r, k, d, n);
             }
@@ -87,24 +92,24 @@ static void case_check(const struct attention_case *made)
 static void case_check_alone(const struct attention_case *made)
 {
     size_t width = made->args.n_heads * made->args.head_dim;
-    float *alone = mem_alloc(width * sizeof *alone);
+    size_t out_width = made->args.n_heads * made->args.value_dim;
     for (size_t n_threads = 1; n_threads <= 2; n_threads++) {
         struct backend *other = backend_start(n_threads);
         cpu_of(other)->kernels = cpu_of(made->backend)->kernels;
         for (size_t r = 0; r < made->args.n_rows; r += n_threads) {
             struct attention_args args = made->args;
-            struct tensor out = tensor_make(other, TENSOR_ACTIVATION, width);
+            struct tensor out = tensor_make(other, TENSOR_ACTIVATION, out_width);
             args.q = tensor_at(args.q, r * width, width);
             args.rows = tensor_at(args.rows, r * 6, 6);
             args.out = out;
             args.n_rows = 1;
             other->ops->attention(other, &args);
-            assert_bytes(floats(out), floats(made->args.out) + r * width, width * 4, "row %zu alone", r);
+            assert_bytes(floats(out), floats(made->args.out) + r * out_width, out_width * 4,
+                         "row %zu alone", r);
             tensor_end(other, out);
         }
         backend_stop(other);
     }
-    mem_free(alone);
 }
 
 static void case_run(struct attention_case made)
@@ -170,6 +175,13 @@ static void test_values(void **state)
         check_decode(backend, 2, 32, 1);
         check_space(backend, 2, 128);
         check_space(backend, 1, 12);
+        heads_per_group = 2; /* grouped heads, values longer than keys */
+        value_dim_more = 4;
+        check_prefill(backend, 6, 8);
+        check_decode(backend, 4, 32, 70);
+        check_space(backend, 2, 20);
+        heads_per_group = 1;
+        value_dim_more = 0;
         backend_stop(backend);
     }
 }

@@ -91,10 +91,18 @@ static void linear_check(struct backend *backend, enum stored stored, size_t n_r
             floats(out)[i] = NAN;
     }
     backend->ops->linear(backend, &args);
+    struct linear_args silu = args; /* the same sums through SiLU, without residual */
+    silu.residual = (struct tensor){.memory = NULL};
+    silu.silu_gain = 1.75f;
+    silu.out = tensor_make(backend, TENSOR_ACTIVATION, n_rows * n_out);
+    backend->ops->linear(backend, &silu);
     for (size_t r = 0; r < n_rows; r++)
         for (size_t o = 0; o < n_out; o++) {
             double magnitude, want = dot(floats(x) + r * n_in, weight.values + (more + o) * n_in, n_in, &magnitude);
             double tolerance = dot_tolerance(n_in, magnitude);
+            double y = plain ? want : (double)alpha * (want + (double)floats(bias)[more + o]);
+            assert_close((double)floats(silu.out)[r * n_out + o], 1.75 * y / (1.0 + exp(-y)),
+                         2.0 * tolerance + 16 * FLT_EPSILON * (1.0 + fabs(y)), "silu at %zu, %zu", r, o);
             if (!plain) {
                 want = (double)alpha * (want + (double)floats(bias)[more + o]) +
                        (double)(beta * before[r * n_out + o]);
@@ -108,6 +116,7 @@ static void linear_check(struct backend *backend, enum stored stored, size_t n_r
     tensor_end(backend, x);
     tensor_end(backend, bias);
     tensor_end(backend, out);
+    tensor_end(backend, silu.out);
     weight_end(backend, &weight);
 }
 

@@ -23,9 +23,9 @@ struct row_tile {
     size_t n_keys[ROW_TILE];             /* of the key tile that the row sees */
     int32_t slots[KEY_TILE], index[KEY_TILE];
     size_t head;
-    float *out;    /* [ROW_TILE, h] */
+    float *out;    /* [ROW_TILE, e] */
     float *scores; /* [ROW_TILE, KEY_TILE] */
-    float *keys, *values; /* [KEY_TILE, h]: a tile in one piece */
+    float *keys, *values; /* [KEY_TILE, h] and [KEY_TILE, e]: a tile in one piece */
 };
 
 /* The slots of the next keys of a span that the group sees, at most KEY_TILE; index is that in the span. */
@@ -59,7 +59,7 @@ static void weights_make(const struct attention_job *job, struct row_tile *tile,
         float shrink = tile->most[r] - most;
         kernels->exp_sum(&shrink, 0.0f, 1);
         tile->sum[r] *= shrink;
-        kernels->scale(tile->out + r * job->args->head_dim, shrink, job->args->head_dim);
+        kernels->scale(tile->out + r * job->args->value_dim, shrink, job->args->value_dim);
         tile->most[r] = most;
     }
     tile->sum[r] += kernels->exp_sum(scores, tile->most[r], n);
@@ -71,29 +71,34 @@ static void span_run(const struct attention_job *job, struct row_tile *tile, siz
                      int32_t first, const int32_t *counts)
 {
     const struct attention_args *args = job->args;
-    size_t h = args->head_dim, width = args->n_heads * h;
-    const float *q = floats(args->q) + row * width + tile->head * h;
-    const float *all_keys = floats(args->keys) + tile->head * h;
-    const float *all_values = floats(args->values) + tile->head * h;
+    size_t h = args->head_dim, e = args->value_dim, q_width = args->n_heads * h;
+    size_t k_width = args->n_groups * h, v_width = args->n_groups * e;
+    size_t group = tile->head * args->n_groups / args->n_heads;
+    const float *q = floats(args->q) + row * q_width + tile->head * h;
+    const float *all_keys = floats(args->keys) + group * h;
+    const float *all_values = floats(args->values) + group * e;
     int32_t most = 0, next = 0;
     for (size_t i = 0; i < n_rows; i++)
         most = counts[i] > most ? counts[i] : most;
     size_t n;
     while ((n = keys_next(job, &job->rows[row], first, most, &next, tile)) != 0) {
-        const float *keys = all_keys + (size_t)tile->slots[0] * width;
-        const float *values = all_values + (size_t)tile->slots[0] * width;
-        size_t stride = (size_t)job->rows[row].stride * width;
+        const float *keys = all_keys + (size_t)tile->slots[0] * k_width;
+        const float *values = all_values + (size_t)tile->slots[0] * v_width;
+        size_t k_stride = (size_t)job->rows[row].stride * k_width;
+        size_t v_stride = (size_t)job->rows[row].stride * v_width;
         if (job->slot_groups || n_rows >= ROWS_WORTH_PACKING) {
             for (size_t i = 0; i < n; i++) {
-                memcpy(tile->keys + i * h, all_keys + (size_t)tile->slots[i] * width, h * sizeof *keys);
-                memcpy(tile->values + i * h, all_values + (size_t)tile->slots[i] * width, h * sizeof *values);
+                size_t slot = (size_t)tile->slots[i];
+                memcpy(tile->keys + i * h, all_keys + slot * k_width, h * sizeof *keys);
+                memcpy(tile->values + i * e, all_values + slot * v_width, e * sizeof *values);
             }
             keys = tile->keys;
             values = tile->values;
-            stride = h;
+            k_stride = h;
+            v_stride = e;
         }
-        float *scores = tile->scores + r * KEY_TILE, *out = tile->out + r * h;
-        job->kernels->dots(q, width, n_rows, keys, stride, n, h, scores, KEY_TILE);
+        float *scores = tile->scores + r * KEY_TILE, *out = tile->out + r * e;
+        job->kernels->dots(q, q_width, n_rows, keys, k_stride, n, h, scores, KEY_TILE);
         size_t common = n;
         for (size_t i = 0; i < n_rows; i++) {
             size_t seen = n;
@@ -103,10 +108,10 @@ static void span_run(const struct attention_job *job, struct row_tile *tile, siz
             common = seen < common ? seen : common;
             weights_make(job, tile, r + i);
         }
-        job->kernels->gemm_add(scores, KEY_TILE, n_rows, values, stride, h, common, out, h);
+        job->kernels->gemm_add(scores, KEY_TILE, n_rows, values, v_stride, e, common, out, e);
         for (size_t i = 0; i < n_rows; i++)
-            job->kernels->gemm_add(scores + i * KEY_TILE + common, KEY_TILE, 1, values + common * stride, stride, h,
-                                   tile->n_keys[r + i] - common, out + i * h, h);
+            job->kernels->gemm_add(scores + i * KEY_TILE + common, KEY_TILE, 1, values + common * v_stride,
+                                   v_stride, e, tile->n_keys[r + i] - common, out + i * e, e);
     }
 }
 
@@ -120,14 +125,14 @@ static void attention_task(void *context, size_t task, size_t thread)
 {
     const struct attention_job *job = context;
     const struct attention_args *args = job->args;
-    size_t h = args->head_dim, width = args->n_heads * h;
+    size_t h = args->head_dim, e = args->value_dim;
     size_t begin = task / args->n_heads * ROW_TILE;
     size_t n_rows = args->n_rows - begin < ROW_TILE ? args->n_rows - begin : ROW_TILE;
     struct row_tile tile = {.head = task % args->n_heads, .out = job->scratch[thread]};
-    tile.scores = tile.out + ROW_TILE * h;
+    tile.scores = tile.out + ROW_TILE * e;
     tile.keys = tile.scores + ROW_TILE * KEY_TILE;
     tile.values = tile.keys + KEY_TILE * h;
-    memset(tile.out, 0, n_rows * h * sizeof *tile.out);
+    memset(tile.out, 0, n_rows * e * sizeof *tile.out);
     int32_t counts[ROW_TILE];
     for (size_t r = 0, n; r < n_rows; r += n) {
         for (n = 0; r + n < n_rows && shares_span(job, &job->rows[begin + r], &job->rows[begin + r + n]); n++)
@@ -137,12 +142,12 @@ static void attention_task(void *context, size_t task, size_t thread)
     for (size_t r = 0; r < n_rows; r++) {
         const struct attention_row *row = &job->rows[begin + r];
         span_run(job, &tile, begin + r, r, 1, row->first_b, &row->count_b);
-        float *out = floats(args->out) + (begin + r) * width + tile.head * h;
+        float *out = floats(args->out) + ((begin + r) * args->n_heads + tile.head) * e;
         if (tile.sum[r] == 0)
-            memset(out, 0, h * sizeof *out);
+            memset(out, 0, e * sizeof *out);
         else
-            for (size_t d = 0; d < h; d++)
-                out[d] = tile.out[r * h + d] / tile.sum[r];
+            for (size_t d = 0; d < e; d++)
+                out[d] = tile.out[r * e + d] / tile.sum[r];
     }
 }
 
@@ -158,7 +163,7 @@ void cpu_attention(struct backend *backend, const struct attention_args *args)
     if (backend->status || !args->n_rows || !scratch_reserve(cpu))
         return;
     job.scratch = cpu->scratch;
-    assert((2 * KEY_TILE + ROW_TILE) * args->head_dim + ROW_TILE * KEY_TILE <= SCRATCH_FLOATS);
+    assert(KEY_TILE * (args->head_dim + args->value_dim) + ROW_TILE * (args->value_dim + KEY_TILE) <= SCRATCH_FLOATS);
     size_t n_tasks = (args->n_rows + ROW_TILE - 1) / ROW_TILE * args->n_heads;
     size_t n_keys = 0;
     for (size_t i = 0; i < args->n_rows; i++)

@@ -23,7 +23,7 @@ struct linear_job {
     const float *x, *bias, *residual;
     float *out;
     size_t first_out, n_out, n_rows;
-    float alpha, beta;
+    float alpha, beta, silu_gain;
     bool swiglu, silu_second;
     size_t outs, rows;    /* of a task */
     size_t n_row_tasks;
@@ -68,6 +68,13 @@ static void finish(const struct linear_job *job, float *y_a, float *y_c, size_t 
         size_t at = (row + r) * job->n_out + out;
         float *a = y_a + r * stride, *c = y_c + r * stride;
         const float *bias = job->bias ? job->bias + job->first_out + out : NULL;
+        if (job->silu_gain != 0) {
+            kernels->affine(a, bias, job->alpha, NULL, 0, n_outs, a);
+            for (size_t i = 0; i < n_outs; i++)
+                c[i] = job->silu_gain;
+            kernels->swiglu(a, c, false, n_outs, job->out + at);
+            continue;
+        }
         if (!job->swiglu) {
             kernels->affine(a, bias, job->alpha, job->residual ? job->residual + at : NULL, job->beta, n_outs,
                             job->out + at);
@@ -226,9 +233,11 @@ void cpu_linear(struct backend *backend, const struct linear_args *args)
         .n_rows = args->n_rows,
         .alpha = args->alpha,
         .beta = args->beta,
+        .silu_gain = args->silu_gain,
         .row_block = args->row_block,
     };
     assert(args->first_out + args->n_out <= args->weight->n_out);
+    assert(args->silu_gain == 0 || !args->residual.memory);
     linear_run(&job);
 }
 

@@ -66,68 +66,101 @@ void cpu_copy_rows(struct backend *backend, const struct copy_rows_args *args)
 
 /* ---- Heads ---------------------------------------------------------------------------------------- */
 
-/* Gathers one part of a row into heads [H, h], and turns it; xpos NULL: no rotation. */
-static void head_part(const struct split_qkv_args *args, const float *z, const float *cos_sin, const float *xpos,
-                      bool inverse, float *out)
+/* One part of a row on its way to its heads. */
+struct head_part {
+    size_t n_heads, dim;
+    bool norm;
+    const float *norm_scale, *scale;  /* [dim] or NULL */
+    const float *cos_sin, *xpos;      /* of the row; cos_sin NULL: no rotation */
+    bool inverse;                     /* xpos divides */
+};
+
+static void head_rotate(const struct head_part *part, size_t dims, float *head)
 {
-    size_t h = args->head_dim, n_heads = args->n_heads;
-    if (args->layout == HEAD_OUTER)
-        memcpy(out, z, n_heads * h * sizeof *out);
-    else
-        for (size_t k = 0; k < n_heads; k++)
-            for (size_t d = 0; d < h; d++)
-                out[k * h + d] = z[d * n_heads + k];
-    if (!xpos)
-        return;
-    size_t dims = (size_t)args->rope.rotary_dims;
-    for (size_t k = 0; k < n_heads; k++) {
-        float *head = out + k * h;
-        for (size_t d = 0; d < dims; d += 2) {
-            float c = cos_sin[d], s = cos_sin[d + 1], even = head[d], odd = head[d + 1];
-            float turned = even * c - odd * s, other = odd * c + even * s;
-            head[d] = inverse ? turned / xpos[d] : turned * xpos[d];
-            head[d + 1] = inverse ? other / xpos[d + 1] : other * xpos[d + 1];
+    for (size_t d = 0; d < dims; d += 2) {
+        float c = part->cos_sin[d], s = part->cos_sin[d + 1], even = head[d], odd = head[d + 1];
+        float turned = even * c - odd * s, other = odd * c + even * s;
+        if (!part->xpos) {
+            head[d] = turned;
+            head[d + 1] = other;
+        } else {
+            head[d] = part->inverse ? turned / part->xpos[d] : turned * part->xpos[d];
+            head[d + 1] = part->inverse ? other / part->xpos[d + 1] : other * part->xpos[d + 1];
         }
     }
 }
 
+/* Gathers one part of a row into heads [n_heads, dim]; norms, scales and turns them. */
+static void head_part(const struct split_qkv_args *args, const struct cpu_kernels *kernels,
+                      const struct head_part *part, const float *z, float *out)
+{
+    size_t dim = part->dim, n_heads = part->n_heads;
+    if (args->layout == HEAD_OUTER)
+        memcpy(out, z, n_heads * dim * sizeof *out);
+    else
+        for (size_t k = 0; k < n_heads; k++)
+            for (size_t d = 0; d < dim; d++)
+                out[k * dim + d] = z[d * n_heads + k];
+    for (size_t k = 0; k < n_heads; k++) {
+        float *head = out + k * dim;
+        if (part->norm)
+            kernels->rms_norm(head, part->norm_scale, args->norm_eps, dim, head);
+        for (size_t d = 0; part->scale && d < dim; d++)
+            head[d] *= part->scale[d];
+        if (part->cos_sin)
+            head_rotate(part, (size_t)args->rope.rotary_dims, head);
+    }
+}
+
+struct split_job {
+    const struct split_qkv_args *args;
+    const struct cpu_kernels *kernels;
+};
+
 static void split_rows(void *context, size_t begin, size_t end, size_t thread)
 {
     (void)thread;
-    const struct split_qkv_args *args = context;
+    const struct split_job *job = context;
+    const struct split_qkv_args *args = job->args;
     const struct token_row *rows = (const struct token_row *)(const void *)integers(args->rows);
     const float *cos_sin = floats(args->rope.cos_sin), *xpos = floats(args->rope.xpos);
-    size_t width = args->n_heads * args->head_dim;
-    size_t n_parts = !!(args->parts & QKV_Q) + !!(args->parts & QKV_K) + !!(args->parts & QKV_V);
-    size_t dims = (size_t)args->rope.rotary_dims;
+    size_t q_width = args->n_heads * args->head_dim, k_width = args->n_groups * args->head_dim;
+    size_t v_width = args->n_groups * args->value_dim, dims = (size_t)args->rope.rotary_dims;
+    size_t width = (args->parts & QKV_Q ? q_width : 0) + (args->parts & QKV_K ? k_width : 0) +
+                   (args->parts & QKV_V ? v_width : 0);
+    struct head_part q = {.n_heads = args->n_heads, .dim = args->head_dim, .norm = args->head_norm,
+                          .norm_scale = floats(args->q_norm), .scale = floats(args->q_scale)};
+    struct head_part k = {.n_heads = args->n_groups, .dim = args->head_dim, .norm = args->head_norm,
+                          .norm_scale = floats(args->k_norm), .inverse = true};
+    const struct head_part v = {.n_heads = args->n_groups, .dim = args->value_dim};
     for (size_t i = begin; i < end; i++) {
         const struct token_row *row = &rows[i];
-        const float *z = floats(args->z) + i * n_parts * width;
+        const float *z = floats(args->z) + i * width;
         if (row->slot < 0)
             continue;
-        const float *angles = NULL, *factors = NULL;
         if (cos_sin) {
             int32_t offset = row->position - row->center;
             assert(offset >= -args->rope.max_offset && offset <= args->rope.max_offset);
-            angles = cos_sin + (size_t)row->position * dims;
-            factors = xpos + (size_t)(offset + args->rope.max_offset) * dims;
+            q.cos_sin = k.cos_sin = cos_sin + (size_t)row->position * dims;
+            if (xpos)
+                q.xpos = k.xpos = xpos + (size_t)(offset + args->rope.max_offset) * dims;
         }
         if (args->parts & QKV_Q) {
-            head_part(args, z, angles, factors, false, floats(args->q) + i * width);
-            z += width;
+            head_part(args, job->kernels, &q, z, floats(args->q) + i * q_width);
+            z += q_width;
         }
         if (args->parts & QKV_K) {
-            head_part(args, z, angles, factors, true, floats(args->keys) + (size_t)row->slot * width);
-            z += width;
+            head_part(args, job->kernels, &k, z, floats(args->keys) + (size_t)row->slot * k_width);
+            z += k_width;
         }
         if (args->parts & QKV_V)
-            head_part(args, z, NULL, NULL, false, floats(args->values) + (size_t)row->slot * width);
+            head_part(args, job->kernels, &v, z, floats(args->values) + (size_t)row->slot * v_width);
     }
 }
 
 void cpu_split_qkv(struct backend *backend, const struct split_qkv_args *args)
 {
-    struct split_qkv_args copy = *args;
+    struct split_job job = {args, cpu_of(backend)->kernels};
     if (!backend->status)
-        rows_run(cpu_of(backend), args->n_rows, 3 * args->n_heads * args->head_dim, split_rows, &copy);
+        rows_run(cpu_of(backend), args->n_rows, 3 * args->n_heads * args->head_dim, split_rows, &job);
 }
