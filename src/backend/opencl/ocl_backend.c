@@ -134,15 +134,6 @@ static enum toto_status ocl_download(struct backend *base, struct tensor src, vo
 
 /* ---- Opening ---------------------------------------------------------------------------------------- */
 
-/* Sums of a row never depend on its place or its neighbours. */
-static size_t ocl_row_block(const struct backend *backend, size_t series_rows, size_t width)
-{
-    (void)backend;
-    (void)series_rows;
-    (void)width;
-    return 1;
-}
-
 static size_t ocl_scratch_bytes(const struct backend *backend, size_t width)
 {
     (void)backend;

@@ -9,11 +9,6 @@
         toto_fail(&err, TOTO_STATUS_BUG, #name " does not exist yet"); \
         backend_fail(backend, TOTO_STATUS_BUG, &err); \
     }
-PENDING(ocl_linear, linear_args)
-PENDING(ocl_linear_swiglu, linear_swiglu_args)
-PENDING(ocl_rms_norm, rms_norm_args)
-PENDING(ocl_copy_rows, copy_rows_args)
-PENDING(ocl_split_qkv, split_qkv_args)
 PENDING(ocl_attention, attention_args)
 PENDING(ocl_causal_scale, causal_scale_args)
 PENDING(ocl_mixture_params, mixture_params_args)
