@@ -6,7 +6,9 @@
 #include "../../base/memory.h"
 #include "cpu_backend.h"
 
-enum { STRIP = 64, CHAIN = 256 }; /* columns of a task; rows of the unembedding in scratch at once */
+/* Columns of a task, wide since the unembedding comes from memory in one sweep; rows of it in scratch at once;
+ * floats between them, an odd number of cache lines, so that a column's lines spread over the first cache. */
+enum { STRIP = 1024, CHAIN = 64, STRIDE = STRIP + 16 };
 
 struct fold_job {
     struct cpu_backend *cpu;
@@ -41,8 +43,8 @@ static void fold_task(void *context, size_t task, size_t thread)
     for (size_t d = 0; d < depth; d += CHAIN) {
         size_t rows = depth - d < CHAIN ? depth - d : CHAIN;
         for (size_t i = 0; i < rows; i++)
-            row_widen(kernels, job->unembed, step * depth + d + i, first, n, strip + i * STRIP);
-        kernels->gemm_add(job->heads + d, depth, job->n_heads, strip, STRIP, n, rows, out, job->n_in);
+            row_widen(kernels, job->unembed, step * depth + d + i, first, n, strip + i * STRIDE);
+        kernels->gemm_add(job->heads + d, depth, job->n_heads, strip, STRIDE, n, rows, out, job->n_in);
     }
 }
 

@@ -84,8 +84,8 @@ KERNEL_INLINE float lanes_sum(vf v)
 
 /* One tile of mr x nr dot products of n_in <= DOT_DEPTH; both constant, so that the accumulators live in
  * registers, with room for a vector of each weight row and one of x. y = sums, or y += sums if more. */
-KERNEL_INLINE void dots_tile(const int mr, const int nr, const float *x, size_t ldx, const char *w, size_t ldw,
-                             size_t n_in, bool more, float *y, size_t ldy)
+KERNEL_INLINE void dots_tile(const int mr, const int nr, const bool ahead, const float *x, size_t ldx,
+                             const char *w, size_t ldw, size_t n_in, bool more, float *y, size_t ldy)
 {
     vf sum[8][8];
     UNROLL for (int r = 0; r < mr; r++)
@@ -94,8 +94,11 @@ KERNEL_INLINE void dots_tile(const int mr, const int nr, const float *x, size_t 
     size_t k = 0;
     for (; k + LANES <= n_in; k += LANES) {
         vf weight[8];
-        UNROLL for (int o = 0; o < nr; o++)
+        UNROLL for (int o = 0; o < nr; o++) {
             weight[o] = load(w + (size_t)o * ldw + k * 4);
+            if (ahead)
+                __builtin_prefetch(w + (size_t)(o + nr) * ldw + k * 4);
+        }
         UNROLL for (int r = 0; r < mr; r++) {
             vf in = load(x + (size_t)r * ldx + k);
             UNROLL for (int o = 0; o < nr; o++)
@@ -120,21 +123,24 @@ KERNEL_INLINE void dots_tile(const int mr, const int nr, const float *x, size_t 
         }
 }
 
-/* All outs of MR rows; few rows take more outs at a time, to keep the multipliers busy. */
-#define DOTS_ROWS(NAME, MR, NR)                                                                         \
+/* All outs of MR rows; few rows take more outs at a time, to keep the multipliers busy. AHEAD: the weights
+ * of the next tile are fetched on the way, since several rows leave the memory idle otherwise (measured on
+ * a Zen 3: 4 and 8 rows gain 40%, one row nothing). */
+#define DOTS_ROWS(NAME, MR, NR, AHEAD)                                                                         \
     KERNEL void NAME(const float *x, size_t ldx, const char *w, size_t ldw, size_t n_outs, size_t n_in,  \
                      bool more, float *y, size_t ldy)                                                   \
     {                                                                                                  \
         size_t o = 0;                                                                                    \
         for (; o + NR <= n_outs; o += NR)                                                                \
-            dots_tile(MR, NR, x, ldx, w + o * ldw, ldw, n_in, more, y + o, ldy);                         \
+            dots_tile(MR, NR, AHEAD, x, ldx, w + o * ldw, ldw, n_in, more, y + o, ldy);                         \
         for (; o < n_outs; o++)                                                                          \
-            dots_tile(MR, 1, x, ldx, w + o * ldw, ldw, n_in, more, y + o, ldy);                          \
+            dots_tile(MR, 1, AHEAD, x, ldx, w + o * ldw, ldw, n_in, more, y + o, ldy);                          \
     }
-DOTS_ROWS(dots_one, 1, 8)
-DOTS_ROWS(dots_two, 2, 4)
-DOTS_ROWS(dots_three, 3, 3)
-DOTS_ROWS(dots_full, DOT_ROWS, DOT_OUTS)
+DOTS_ROWS(dots_one, 1, 8, false)
+DOTS_ROWS(dots_two, 2, 4, true)
+DOTS_ROWS(dots_three, 3, 3, true)
+DOTS_ROWS(dots_first, DOT_ROWS, DOT_OUTS, true)
+DOTS_ROWS(dots_full, DOT_ROWS, DOT_OUTS, false)
 
 /* Fewer than DOT_ROWS rows. */
 KERNEL void dots_few(const float *x, size_t ldx, size_t n_rows, const char *w, size_t ldw, size_t n_outs,
@@ -164,7 +170,7 @@ KERNEL void dots(const float *x, size_t ldx, size_t n_rows, const void *w, size_
             size_t outs = n_outs - o < step ? n_outs - o : step;
             const char *part = (const char *)w + o * ldw_bytes + k * 4;
             for (size_t r = 0; r < whole; r += DOT_ROWS)
-                dots_full(x + r * ldx + k, ldx, part, ldw_bytes, outs, depth, k != 0, y + r * ldy + o, ldy);
+                (r ? dots_full : dots_first)(x + r * ldx + k, ldx, part, ldw_bytes, outs, depth, k != 0, y + r * ldy + o, ldy);
             dots_few(x + whole * ldx + k, ldx, n_rows - whole, part, ldw_bytes, outs, depth, k != 0,
                      y + whole * ldy + o, ldy);
         }
