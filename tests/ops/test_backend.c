@@ -1,4 +1,4 @@
-/* What stands around the ops: devices by name, memory and its limit, uploads, the sticky error, weights,
+/* What stands around the ops: memory and its limit, uploads, the sticky error, weights,
  * and the thread pool. */
 #include "ops.h"
 
@@ -6,38 +6,20 @@
 
 #include "backend/cpu/threads.h"
 
-static void test_devices(void **state)
-{
-    (void)state;
-    struct toto_error err;
-    struct toto_device *device = NULL;
-    const char *const names[] = {"auto", "cpu", NULL};
-    for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(toto_device_open(names[i], 2, &device, &err), TOTO_STATUS_OK);
-        assert_int_equal(device->backend->n_threads, 2);
-        toto_device_free(device);
-    }
-    assert_int_equal(toto_device_open("gpu7", 0, &device, &err), TOTO_STATUS_RESOURCE);
-    assert_null(device);
-    assert_non_null(strstr(err.message, "gpu7"));
-    assert_non_null(strstr(err.message, "cpu"));
-    toto_device_free(NULL);
-    assert_true(thread_count_available() >= 1);
-}
-
 static void test_open_without_memory(void **state)
 {
     (void)state;
-    for (size_t n = 1; n <= 4; n++) {
+    for (size_t n = 1; n <= 3; n++) {
         struct toto_error err;
-        struct toto_device *device = NULL;
+        struct backend *backend = NULL;
         size_t before = toto_memory_used();
         mem_fail_after(n);
-        assert_int_equal(toto_device_open("cpu", 2, &device, &err), TOTO_STATUS_RESOURCE);
-        assert_null(device);
+        assert_int_equal(cpu_backend_open(2, &backend, &err), TOTO_STATUS_RESOURCE);
+        assert_null(backend);
         assert_int_equal(toto_memory_used(), before);
     }
     mem_fail_after(0);
+    assert_true(thread_count_available() >= 1);
 }
 
 static void test_memory(void **state)
@@ -168,10 +150,9 @@ static void test_pool(void **state)
 static int checks(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_devices),      cmocka_unit_test(test_open_without_memory),
-        cmocka_unit_test(test_memory),       cmocka_unit_test(test_sticky_error),
-        cmocka_unit_test(test_weight_too_wide), cmocka_unit_test(test_row_block),
-        cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_open_without_memory), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_sticky_error),        cmocka_unit_test(test_weight_too_wide),
+        cmocka_unit_test(test_row_block),           cmocka_unit_test(test_pool),
     };
     return cmocka_run_group_tests_name("backend", tests, NULL, NULL);
 }

@@ -352,7 +352,17 @@ KERNEL float exp_sum(float *x, float shift, size_t n)
 KERNEL float max_of(const float *x, size_t n)
 {
     float most = x[0];
-    for (size_t i = 1; i < n; i++)
+    size_t i = 0;
+    if (n >= LANES) {
+        vf lanes = load(x);
+        for (i = LANES; i + LANES <= n; i += LANES) {
+            vf v = load(x + i);
+            lanes = blend(v > lanes, v, lanes);
+        }
+        for (int lane = 0; lane < LANES; lane++)
+            most = lanes[lane] > most ? lanes[lane] : most;
+    }
+    for (; i < n; i++)
         most = x[i] > most ? x[i] : most;
     return most;
 }
