@@ -46,6 +46,12 @@ static inline void arg_float(struct ocl_args *args, float value)
     arg_put(args, sizeof(cl_float));
 }
 
+static inline void arg_offset(struct ocl_args *args, size_t value)
+{
+    args->values[args->n].offset = (cl_ulong)value;
+    arg_put(args, sizeof(cl_ulong));
+}
+
 static inline void arg_memory(struct ocl_args *args, cl_mem memory)
 {
     args->values[args->n].memory = memory;
@@ -56,8 +62,7 @@ static inline void arg_memory(struct ocl_args *args, cl_mem memory)
 static inline void arg_tensor(struct ocl_args *args, struct tensor tensor)
 {
     arg_memory(args, tensor.memory);
-    args->values[args->n].offset = tensor.memory ? (cl_ulong)tensor.offset : 0;
-    arg_put(args, sizeof(cl_ulong));
+    arg_offset(args, tensor.memory ? tensor.offset : 0);
 }
 
 /* `groups` work-groups of `group` items in the first dimension, and `rows` in the second. */

@@ -69,6 +69,7 @@ static void run(struct ocl_backend *backend, const struct linear_args *args, boo
     arg_int(&list, args->n_rows);
     arg_float(&list, args->alpha);
     arg_float(&list, args->beta);
+    arg_float(&list, args->silu_gain);
     arg_int(&list, silu_second);
 
     char options[96];

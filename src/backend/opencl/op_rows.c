@@ -53,37 +53,36 @@ void ocl_copy_rows(struct backend *base, const struct copy_rows_args *args)
                     (width + GROUP - 1) / GROUP, GROUP, args->n_rows);
 }
 
-/* Index of a part among those that z has, or -1. */
-static void arg_part(struct ocl_args *list, unsigned parts, unsigned part, int *n)
-{
-    list->values[list->n].i = parts & part ? (*n)++ : -1;
-    arg_put(list, sizeof(cl_int));
-}
-
 void ocl_split_qkv(struct backend *base, const struct split_qkv_args *args)
 {
     struct ocl_backend *backend = ocl_of(base);
     struct ocl_args list = {0};
-    int n_parts = 0;
+    size_t q_width = args->parts & QKV_Q ? args->n_heads * args->head_dim : 0;
+    size_t k_width = args->parts & QKV_K ? args->n_groups * args->head_dim : 0;
+    size_t v_width = args->parts & QKV_V ? args->n_groups * args->value_dim : 0;
     if (base->status || !args->n_rows)
         return;
+    assert(args->head_dim % 2 == 0 && args->value_dim % 2 == 0);
     arg_tensor(&list, args->z);
     arg_tensor(&list, args->rows);
+    arg_tensor(&list, args->q_norm);
+    arg_tensor(&list, args->k_norm);
+    arg_tensor(&list, args->q_scale);
     arg_tensor(&list, args->rope.cos_sin);
     arg_tensor(&list, args->rope.xpos);
     arg_tensor(&list, args->q);
     arg_tensor(&list, args->keys);
     arg_tensor(&list, args->values);
-    arg_part(&list, args->parts, QKV_Q, &n_parts);
-    arg_part(&list, args->parts, QKV_K, &n_parts);
-    arg_part(&list, args->parts, QKV_V, &n_parts);
-    arg_int(&list, (size_t)n_parts);
-    arg_int(&list, args->n_heads);
+    arg_int(&list, q_width);
+    arg_int(&list, k_width);
+    arg_int(&list, v_width);
     arg_int(&list, args->head_dim);
+    arg_int(&list, args->value_dim);
     arg_int(&list, args->layout == HEAD_INNER);
     arg_int(&list, (size_t)args->rope.max_offset);
     arg_int(&list, (size_t)args->rope.rotary_dims);
-    size_t pairs = (size_t)n_parts * args->n_heads * args->head_dim / 2;
-    ocl_launch_rows(backend, ocl_kernel_get(backend, "split_qkv", "split_qkv", ""), &list,
-                    (pairs + GROUP - 1) / GROUP, GROUP, args->n_rows);
+    arg_float(&list, args->norm_eps);
+    ocl_launch_rows(backend,
+                    ocl_kernel_get(backend, "split_qkv", "split_qkv", args->head_norm ? "-DHEAD_NORM=1" : ""), &list,
+                    ((q_width + k_width + v_width) / 2 + GROUP - 1) / GROUP, GROUP, args->n_rows);
 }
