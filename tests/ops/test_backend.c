@@ -28,16 +28,19 @@ static void test_memory(void **state)
     struct backend *backend = backend_start(1);
     struct toto_error err;
     struct tensor tensor;
-    assert_int_equal(backend->ops->alloc(backend, TENSOR_F32, SIZE_MAX / 2, &tensor, &err), TOTO_STATUS_RESOURCE);
+    assert_int_equal(backend->ops->alloc(backend, TENSOR_F32, SIZE_MAX / 2, &tensor, &err),
+                     TOTO_STATUS_RESOURCE);
     assert_null(tensor.memory);
     toto_memory_set_limit(toto_memory_used() + 1000);
-    assert_int_equal(backend->ops->alloc(backend, TENSOR_F32, 1000, &tensor, &err), TOTO_STATUS_RESOURCE);
+    assert_int_equal(backend->ops->alloc(backend, TENSOR_F32, 1000, &tensor, &err),
+                     TOTO_STATUS_RESOURCE);
     assert_non_null(strstr(err.message, "--memory"));
     toto_memory_set_limit(0);
     assert_int_equal(backend->ops->alloc(backend, TENSOR_I32, 10, &tensor, &err), TOTO_STATUS_OK);
     int32_t in[4] = {1, 2, 3, 4}, out[4];
     backend->ops->upload(backend, tensor_at(tensor, 3, 4), in);
-    assert_int_equal(backend->ops->download(backend, tensor_at(tensor, 4, 3), out, &err), TOTO_STATUS_OK);
+    assert_int_equal(backend->ops->download(backend, tensor_at(tensor, 4, 3), out, &err),
+                     TOTO_STATUS_OK);
     assert_memory_equal(out, in + 1, 12);
     backend->ops->free(backend, &tensor);
     backend->ops->free(backend, &tensor);
@@ -49,14 +52,16 @@ static void test_sticky_error(void **state)
 {
     (void)state;
     struct backend *backend = backend_start(1);
-    struct tensor x = tensor_random(backend, TENSOR_ACTIVATION, 16), out = tensor_make(backend, TENSOR_ACTIVATION, 1);
+    struct tensor x = tensor_random(backend, TENSOR_ACTIVATION, 16),
+                  out = tensor_make(backend, TENSOR_ACTIVATION, 1);
     float data[16] = {0};
     struct weight *weight;
     struct toto_error err;
-    assert_int_equal(backend->ops->weight_open(backend, &(struct weight_part){DTYPE_F32, data, 1}, 1, 16, &weight, &err),
+    assert_int_equal(backend->ops->weight_open(backend, &(struct weight_part){DTYPE_F32, data, 1},
+                                               1, 16, &weight, &err),
                      TOTO_STATUS_OK);
-    const struct linear_args args = {.x = x, .weight = weight, .n_out = 1, .alpha = 1, .out = out, .n_rows = 1,
-                                     .row_block = 1};
+    const struct linear_args args = {
+        .x = x, .weight = weight, .n_out = 1, .alpha = 1, .out = out, .n_rows = 1, .row_block = 1};
     mem_fail_after(1); /* the scratch */
     backend->ops->linear(backend, &args);
     mem_fail_after(0);
@@ -81,8 +86,9 @@ static void test_weight_too_wide(void **state)
     struct backend *backend = backend_start(1);
     struct toto_error err;
     struct weight *weight;
-    assert_int_equal(backend->ops->weight_open(backend, &(struct weight_part){DTYPE_F32, &err, 1}, 1,
-                                               WEIGHT_IN_MOST + 1, &weight, &err), TOTO_STATUS_RESOURCE);
+    assert_int_equal(backend->ops->weight_open(backend, &(struct weight_part){DTYPE_F32, &err, 1},
+                                               1, WEIGHT_IN_MOST + 1, &weight, &err),
+                     TOTO_STATUS_RESOURCE);
     assert_null(weight);
     backend_stop(backend);
 }
@@ -103,7 +109,7 @@ static void test_row_block(void **state)
     backend_stop(backend);
 }
 
-/* ---- Threads --------------------------------------------------------------------------------------- */
+/* ---- Threads --------------------------------------------------------------------------------- */
 
 struct count_job {
     _Atomic unsigned counts[1000];
@@ -117,7 +123,8 @@ static void count_task(void *context, size_t task, size_t thread)
     atomic_fetch_or(&job->threads, 1u << thread);
 }
 
-/* Every task of every loop runs once, through thousands of loops of all sizes, with pauses for sleep. */
+/* Every task of every loop runs once, through thousands of loops of all sizes, with pauses for
+ * sleep. */
 static void test_pool(void **state)
 {
     (void)state;
@@ -175,7 +182,8 @@ static void bench(void)
     struct toto_error err;
     if (thread_pool_open(thread_count_available(), &pool, &err))
         fail_msg("%s", err.message);
-    bench_print("thread_pool_run", "tasks 8, empty", bench_seconds(loop_run, pool), 8e-6, "Mtask/s");
+    bench_print("thread_pool_run", "tasks 8, empty", bench_seconds(loop_run, pool), 8e-6,
+                "Mtask/s");
     thread_pool_close(pool);
 }
 

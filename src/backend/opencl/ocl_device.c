@@ -25,14 +25,20 @@ static struct {
 
 /* ---- The list -------------------------------------------------------------------------------------- */
 
-/* Copies text without the blanks around it, cut to the field. */
+/* Copies text without the blanks around it, cut to the field; what is not printable ASCII becomes '?'. */
 static void text_copy(const char *text, char *field, size_t size)
 {
     text += strspn(text, " \t\n");
     size_t length = strlen(text);
     while (length && strchr(" \t\n", text[length - 1]))
         length--;
-    snprintf(field, size, "%.*s", (int)(length < size ? length : size), text);
+    length = length < size ? length : size - 1;
+    for (size_t i = 0; i < length; i++)
+        field[i] = text[i];
+    field[length] = '\0';
+    for (char *at = field; *at; at++)
+        if (*at < ' ' || *at > '~')
+            *at = '?';
 }
 
 static char *device_string(cl_device_id id, cl_device_info what)
@@ -255,7 +261,9 @@ static unsigned caps_probe(const struct ocl_device *device, cl_context context)
 
 unsigned ocl_device_caps(const struct ocl_device *device, cl_context context)
 {
-    size_t i = (size_t)(device - devices);
+    size_t i = 0;
+    while (i + 1 < n_devices && devices[i].id != device->id)
+        i++;
     pthread_mutex_lock(&caps_lock);
     if (!probes[i].known) {
         probes[i].caps = caps_probe(device, context);
