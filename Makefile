@@ -26,7 +26,8 @@ endif
 
 SOURCES := $(wildcard src/*/*.c src/*/*/*.c)
 CLI_SOURCES := src/main.c $(wildcard src/commands/*.c)
-LIB_OBJECTS := $(patsubst src/%.c,$(BUILD)/%.o,$(filter-out $(CLI_SOURCES),$(SOURCES)))
+LIB_OBJECTS := $(patsubst src/%.c,$(BUILD)/%.o,$(filter-out $(CLI_SOURCES),$(SOURCES))) \
+	$(BUILD)/gen/kernels_embedded.o
 CLI_OBJECTS := $(patsubst src/%.c,$(BUILD)/%.o,$(CLI_SOURCES))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
 OPS_TESTS := $(patsubst tests/ops/%.c,$(BUILD)/tests/ops/%,$(wildcard tests/ops/test_*.c))
@@ -44,6 +45,15 @@ $(BUILD)/libtoto.a: $(LIB_OBJECTS)
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $(LIB_OBJECTS)
 
+$(BUILD)/gen/kernels_embedded.c: scripts/embed_kernels.sh kernels $(wildcard kernels/* kernels/*/*)
+	$(call say,EMBED,$@)
+	@mkdir -p $(@D)
+	$(Q)sh scripts/embed_kernels.sh kernels > $@
+
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c $(BUILD)/flags
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -Isrc -MMD -MP -c -o $@ $<
+
 $(BUILD)/%.o: src/%.c $(BUILD)/flags $(BUILD)/packages
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
@@ -57,7 +67,7 @@ $(BUILD)/flags: FORCE
 
 # Packages are looked for once a build folder and compiler.
 $(BUILD)/packages: $(BUILD)/flags scripts/probe-packages.sh
-	@CC='$(CC)' sh scripts/probe-packages.sh csv argtable2 jansson nettle
+	@CC='$(CC)' sh scripts/probe-packages.sh csv argtable2 jansson nettle opencl
 	@touch $@
 
 $(BUILD)/packages-test: $(BUILD)/packages
@@ -115,11 +125,18 @@ check-source: $(BUILD)/toto
 bench: $(BUILD)/toto $(FULL_SIZE_DIR)/f32/model.safetensors
 	@TOTO=$(TOTO) sh scripts/bench.sh $(FULL_SIZE_DIR)/f32
 
+# Coverage guides through the rooms that read; over the kernels it would take clang minutes a file.
 FUZZ_SECONDS ?= 60
+ifeq ($(FUZZ),1)
+$(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/base/*.c src/table/*.c src/series/*.c src/checkpoint/*.c)): \
+	ALL_CFLAGS += -fsanitize=fuzzer-no-link
+endif
 fuzz:
-	@$(MAKE) --no-print-directory CC=clang SAN=fuzzer-no-link,address,undefined BUILD=$(BUILD)-fuzz fuzzers
+	@$(MAKE) --no-print-directory CC=clang CFLAGS='-O1 -g' SAN=address,undefined FUZZ=1 \
+		BUILD=$(BUILD)-fuzz fuzzers
 	@set -e; for f in $(patsubst $(BUILD)/%,$(BUILD)-fuzz/%,$(FUZZERS)); do \
-		echo "$$f"; mkdir -p $$f.corpus; $$f -max_total_time=$(FUZZ_SECONDS) $$f.corpus tests/fuzz/seeds; done
+		echo "$$f"; mkdir -p $$f.corpus; \
+		$$f -max_total_time=$(FUZZ_SECONDS) $$f.corpus tests/fuzz/seeds/$${f##*/fuzz_}; done
 
 fuzzers: $(FUZZERS)
 
@@ -162,6 +179,7 @@ help:
 	@echo '  PREFIX=$(PREFIX)  DESTDIR=  BUILD=$(BUILD)  UPDATE=1 (check-cli rewrites what it expects)'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.PRECIOUS: $(BUILD)/tests/golden/make_toto1_base
 .DELETE_ON_ERROR:
 FORCE:
 .PHONY: all check check-unit check-ops check-golden check-cli check-source bench fuzz fuzzers install \

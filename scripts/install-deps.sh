@@ -5,12 +5,12 @@
 #   --test  what only the tests need, too: clang and its sanitizers, cmocka, shellcheck, groff
 set -eu
 
-build='gcc libc6-dev make libcsv-dev libargtable2-dev libjansson-dev nettle-dev'
-run='libopenblas0-pthread'
+build='gcc libc6-dev make libcsv-dev libargtable2-dev libjansson-dev nettle-dev opencl-c-headers'
+run='libopenblas0-pthread ocl-icd-libopencl1'
 test=''
 case ${1:-} in
     '') ;;
-    --test) test='libcmocka-dev clang libclang-rt-dev shellcheck groff-base bash' ;;
+    --test) test='libcmocka-dev clang libclang-rt-dev shellcheck groff-base bash pocl-opencl-icd oclgrind' ;;
     *)
         echo "usage: install-deps.sh [--test]" >&2
         exit 64
@@ -20,10 +20,10 @@ esac
 if ! command -v apt-get > /dev/null 2>&1; then
     cat << 'END'
 Packages that toto needs:
-  Fedora    gcc make openblas libcsv-devel argtable-devel jansson-devel nettle-devel libcmocka-devel
-  Arch      gcc make openblas libcsv argtable jansson nettle cmocka
+  Fedora    gcc make openblas libcsv-devel argtable-devel jansson-devel nettle-devel opencl-headers ocl-icd libcmocka-devel
+  Arch      gcc make openblas libcsv argtable jansson nettle opencl-headers ocl-icd cmocka
   Homebrew  openblas libcsv argtable jansson nettle cmocka
-and for all of its tests clang, shellcheck and groff.
+and for all of its tests clang, shellcheck, groff, PoCL and Oclgrind.
 END
     exit 0
 fi

@@ -14,7 +14,8 @@ probe() {
         done
         echo 'int main(void) { return 0; }'
     } > "$work/probe.c"
-    if ! ${CC:-cc} -o "$work/probe" "$work/probe.c" "-l$3" 2> "$work/log"; then
+    # shellcheck disable=SC2086 # no library, no word
+    if ! ${CC:-cc} -o "$work/probe" "$work/probe.c" ${3:+-l$3} 2> "$work/log"; then
         echo "toto: $1 is missing: apt-get install $4" >&2
         missing="$missing $4"
     fi
@@ -31,6 +32,12 @@ for package in "$@"; do
         argtable2) probe argtable2 argtable2.h argtable2 libargtable2-dev ;;
         jansson) probe jansson jansson.h jansson libjansson-dev ;;
         nettle) probe nettle nettle/sha2.h nettle nettle-dev ;;
+        opencl) # headers alone: the library is opened at run time
+            case $(uname -s) in
+                Darwin) probe OpenCL OpenCL/cl.h '' '' ;;
+                *) probe 'the OpenCL headers' CL/cl.h '' opencl-c-headers ;;
+            esac
+            ;;
         cmocka) probe cmocka 'stdarg.h stddef.h stdint.h setjmp.h cmocka.h' cmocka libcmocka-dev ;;
         *)
             echo "probe-packages.sh: unknown package $package" >&2

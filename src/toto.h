@@ -8,7 +8,7 @@
  *     const struct toto_forecast_options options = toto_forecast_defaults();
  *     if (toto_table_read((const char *[]){"sales.csv"}, 1, NULL, &table, &err) ||
  *         toto_series_make(table, NULL, &series, &err) || toto_model_open("model/", &model, &err) ||
- *         toto_device_open("auto", 0, &device, &err) ||
+ *         toto_device_open("auto", TOTO_DTYPE_AUTO, 0, &device, &err) ||
  *         toto_writer_open(&(struct toto_writer_options){0}, series, &options, &out, &err) ||
  *         toto_forecast_run(model, device, series, &options, toto_writer_put, out, &err) ||
  *         toto_writer_close(out, &err))
@@ -140,10 +140,33 @@ enum toto_status toto_model_sha256(const struct toto_model *model, size_t file, 
 
 struct toto_device;
 
-/* name: "auto" or "cpu"; n_threads 0: what the affinity mask and the cgroup quota allow. */
-enum toto_status toto_device_open(const char *name, size_t n_threads, struct toto_device **device,
-                                  struct toto_error *err);
+/* What weights and activations are stored as; sums are in float32. AUTO: by the device's class. */
+enum toto_dtype { TOTO_DTYPE_AUTO, TOTO_DTYPE_F32, TOTO_DTYPE_F16, TOTO_DTYPE_BF16 };
+
+/* name: "auto" (NULL too), "cpu", "gpu", a number, or part of a platform's and device's name in any case, the first
+ * that matches. auto takes a discrete GPU before an integrated one, larger memory before smaller, and the built-in
+ * CPU where there is no GPU or it fails to open (a warning then); any other device that is not there or fails is
+ * TOTO_STATUS_RESOURCE. n_threads 0: what the affinity mask and the cgroup quota allow. */
+enum toto_status toto_device_open(const char *name, enum toto_dtype dtype, size_t n_threads,
+                                  struct toto_device **device, struct toto_error *err);
 void toto_device_free(struct toto_device *device);
+
+struct toto_device_info {
+    char platform[64], name[128], driver[64];
+    const char *type;         /* "cpu" (the built-in one), "gpu", "integrated gpu", "opencl cpu", "accelerator" */
+    uint64_t memory_bytes;
+    size_t compute_units;
+    bool float16, float64;    /* arithmetic in kernels, probed, as are the three below */
+    bool local_32k, group_256; /* 32 KB of local memory, work-groups of 256 */
+    bool nvidia;              /* inline PTX */
+    bool chosen;              /* auto takes this one */
+    char why[320];            /* why auto takes it, or does not */
+};
+
+/* Every device; its index is its number, and number 0 is the built-in CPU. *devices is the caller's, to free by
+ * toto_devices_free. Capabilities are learnt by building small kernels on each device, once a driver. */
+enum toto_status toto_devices_list(struct toto_device_info **devices, size_t *n_devices, struct toto_error *err);
+void toto_devices_free(struct toto_device_info *devices);
 
 /* ---- Forecast ------------------------------------------------------------------------------------ */
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Includes point one way: a room includes its own headers, those of the rooms below, and base's.
+# Includes point one way: a room includes its own headers, those of the rooms below, and base's. And the map
+# of the rooms names each of them.
 # Usage: includes.sh (in the top-level folder)
 set -u
 
@@ -62,6 +63,15 @@ for file in $(find src -name '*.[ch]' ! -name toto.h | LC_ALL=C sort); do
     else
         echo "not ok $n - $path includes what its room may"
         echo "# $file includes$fault"
+        failed=1
+    fi
+done
+for room in src/*/; do
+    n=$((n + 1))
+    if grep -q "^| \`${room#src/}\` |" src/README.md; then
+        echo "ok $n - src/README.md knows $room"
+    else
+        echo "not ok $n - src/README.md knows $room"
         failed=1
     fi
 done

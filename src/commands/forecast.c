@@ -111,7 +111,7 @@ enum toto_status forecast_command(int argc, char **argv, struct toto_error *err)
         goto done;
     stage_done(&stages, "opened model %s", model_path);
 
-    status = toto_device_open(options.device, options.n_threads, &device, err);
+    status = toto_device_open(options.device, options.dtype, options.n_threads, &device, err);
     if (status)
         goto done;
     status = toto_forecast_plan(model, device, series, &options.forecast, &plan, err);

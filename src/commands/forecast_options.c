@@ -47,8 +47,9 @@ static void fill_table(struct entries *t)
 {
     t->model = arg_str0("m", "model", "MODEL", "a folder, or ORG/NAME[@REV] in the Hugging Face cache; "
                                                "default: TOTO_MODEL");
-    t->device = arg_str0("d", "device", "DEVICE", "auto or cpu; default: TOTO_DEVICE, else auto");
-    t->dtype = arg_str0(NULL, "dtype", "TYPE", "storage of weights and activations: auto or f32");
+    t->device = arg_str0("d", "device", "DEVICE", "auto, cpu, gpu, or a number or part of a name as 'toto devices' "
+                                                "lists them; default: TOTO_DEVICE, else auto");
+    t->dtype = arg_str0(NULL, "dtype", "TYPE", "storage of weights and activations: auto, f32, f16 or bf16");
     t->horizon = arg_str0("H", "horizon", "N", "steps to forecast; default: 96");
     t->samples = arg_str0("n", "samples", "N", "trajectories; 0: the mean forecast alone; default: 256");
     t->samples_per_batch = arg_str0(NULL, "samples-per-batch", "N",
@@ -123,17 +124,14 @@ static enum toto_status read_run(const struct entries *t, struct forecast_option
     o->device = given(t->device)                              ? given(t->device)
                 : from_environment && *from_environment != '\0' ? from_environment
                                                               : "auto";
-    if (strcmp(o->device, "0") == 0)
-        o->device = "cpu";
-    if (strcmp(o->device, "auto") != 0 && strcmp(o->device, "cpu") != 0)
-        return command_fail(err, TOTO_STATUS_RESOURCE, "no device \"%s\"; there are auto and cpu", o->device);
-    if ((status = read_choice(t->dtype, "--dtype", CHOICES("auto", "f32"), &choice, err)) ||
+    if ((status = read_choice(t->dtype, "--dtype", CHOICES("auto", "f32", "f16", "bf16"), &choice, err)) ||
         (status = read_size(t->horizon, "-H/--horizon", 1, MOST_HORIZON, &o->forecast.horizon, err)) ||
         (status = read_size(t->samples, "-n/--samples", 0, MOST_SAMPLES, &o->forecast.n_samples, err)) ||
         (status = read_size(t->samples_per_batch, "--samples-per-batch", 1, MOST_SAMPLES,
                             &o->forecast.samples_per_batch, err)) ||
         (status = read_size(t->threads, "--threads", 1, MOST_THREADS, &o->n_threads, err)))
         return status;
+    o->dtype = (enum toto_dtype)choice;
     if (given(t->seed)) {
         if ((status = option_integer("--seed", given(t->seed), 0, UINT64_MAX, &number, err)))
             return status;

@@ -8,7 +8,8 @@ struct forecast_options {
     const char *const *files; /* never empty: "-" stands in for none */
     size_t n_files;
     const char *model;        /* of -m or TOTO_MODEL; may be NULL */
-    const char *device;       /* "auto" or "cpu" */
+    const char *device;       /* as toto_device_open takes it */
+    enum toto_dtype dtype;
     size_t n_threads;         /* 0: as the machine allows */
     size_t memory;            /* bytes; 0: no limit of the user's */
     bool dry_run;

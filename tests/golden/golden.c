@@ -649,7 +649,7 @@ int main(int argc, char **argv)
         return 64;
     }
     toto_log_set(runner.verbose ? TOTO_LOG_INFO : TOTO_LOG_WARN, print_line, NULL);
-    if (toto_device_open(device, 0, &runner.device, &err) != TOTO_STATUS_OK) {
+    if (toto_device_open(device, TOTO_DTYPE_F32, 0, &runner.device, &err) != TOTO_STATUS_OK) {
         fprintf(stderr, "golden: %s\n", err.message);
         return 71;
     }

@@ -1,6 +1,7 @@
-/* What the tests of ops share: seeded inputs, outputs poisoned with NaN between guard bands, comparison
- * with a tolerance, equal bytes, and timing. Each test program runs its checks, or with --bench its
- * benchmarks: a line for a person and a line "csv,op,shape,median_us,rate,unit" to compare by. */
+/* What the tests of ops share: seeded inputs, outputs poisoned with NaN between guard bands,
+ * comparison with a tolerance, equal bytes, and timing. Each test program runs its checks, or with
+ * --bench its benchmarks: a line for a person and a line "csv,op,shape,median_us,rate,unit" to
+ * compare by. */
 #ifndef TOTO_TESTS_OPS_H
 #define TOTO_TESTS_OPS_H
 
@@ -22,7 +23,9 @@
 enum { GUARD = 64 };
 #define POISON 0x7FC0DEADu
 
-/* ---- Random numbers: splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators) - */
+/* ---- Random numbers --------------------------------------------------------------------------- */
+
+/* splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators). */
 
 static uint64_t ops_random_state;
 
@@ -48,7 +51,7 @@ static inline void random_seed(void)
     printf("seed %llu (TOTO_TEST_SEED)\n", (unsigned long long)ops_random_state);
 }
 
-/* ---- Backend and tensors -------------------------------------------------------------------------- */
+/* ---- Backend and tensors --------------------------------------------------------------------- */
 
 static inline struct backend *backend_start(size_t n_threads)
 {
@@ -83,7 +86,8 @@ static inline struct tensor tensor_make(struct backend *backend, enum tensor_kin
     return tensor_at(whole, GUARD, n);
 }
 
-static inline struct tensor tensor_of(struct backend *backend, enum tensor_kind kind, size_t n, const void *src)
+static inline struct tensor tensor_of(struct backend *backend, enum tensor_kind kind, size_t n,
+                                      const void *src)
 {
     struct tensor tensor = tensor_make(backend, kind, n);
     backend->ops->upload(backend, tensor, src);
@@ -109,26 +113,26 @@ static inline void tensor_end(struct backend *backend, struct tensor tensor)
     backend->ops->free(backend, &tensor);
 }
 
-/* ---- Comparison ----------------------------------------------------------------------------------- */
+/* ---- Comparison ------------------------------------------------------------------------------ */
 
-#define assert_close(got, want, tolerance, ...)                                                         \
-    do {                                                                                                \
-        double got_ = (got), want_ = (want), tolerance_ = (tolerance);                                   \
-        if (!(fabs(got_ - want_) <= tolerance_)) {                                                       \
-            print_error(__VA_ARGS__);                                                                    \
-            fail_msg(": %.9g, wanted %.9g within %.3g", got_, want_, tolerance_);                        \
-        }                                                                                               \
+#define assert_close(got, want, tolerance, ...)                                                    \
+    do {                                                                                           \
+        double got_ = (got), want_ = (want), tolerance_ = (tolerance);                             \
+        if (!(fabs(got_ - want_) <= tolerance_)) {                                                 \
+            print_error(__VA_ARGS__);                                                              \
+            fail_msg(": %.9g, wanted %.9g within %.3g", got_, want_, tolerance_);                  \
+        }                                                                                          \
     } while (0)
 
-#define assert_bytes(a, b, bytes, ...)                                                                  \
-    do {                                                                                                \
-        if (memcmp(a, b, bytes) != 0) {                                                                  \
-            print_error(__VA_ARGS__);                                                                    \
-            fail_msg(": bytes differ");                                                                  \
-        }                                                                                               \
+#define assert_bytes(a, b, bytes, ...)                                                             \
+    do {                                                                                           \
+        if (memcmp(a, b, bytes) != 0) {                                                            \
+            print_error(__VA_ARGS__);                                                              \
+            fail_msg(": bytes differ");                                                            \
+        }                                                                                          \
     } while (0)
 
-/* ---- Benchmarks ------------------------------------------------------------------------------------ */
+/* ---- Benchmarks ------------------------------------------------------------------------------ */
 
 static inline int doubles_compare(const void *a, const void *b)
 {
@@ -136,7 +140,8 @@ static inline int doubles_compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Median seconds of run(context), after a warm-up: at least 5 times, and about a third of a second. */
+/* Median seconds of run(context), after a warm-up: at least 5 times, and about a third of a
+ * second. */
 static inline double bench_seconds(void (*run)(void *), void *context)
 {
     enum { MOST = 400 };
@@ -154,7 +159,8 @@ static inline double bench_seconds(void (*run)(void *), void *context)
 }
 
 /* work: operations or bytes of a run, in 1e9 of the unit. */
-static inline void bench_print(const char *op, const char *shape, double seconds, double work, const char *unit)
+static inline void bench_print(const char *op, const char *shape, double seconds, double work,
+                               const char *unit)
 {
     printf("%-16s %-36s %10.1f us %8.1f %s\n", op, shape, seconds * 1e6, work / seconds, unit);
     printf("csv,%s,%s,%.2f,%.2f,%s\n", op, shape, seconds * 1e6, work / seconds, unit);

@@ -1,5 +1,5 @@
-/* attention against float64, in every variant: two spans, strides, groups, shared spans; equal bytes for a
- * row alone and in company. */
+/* attention against float64, in every variant: two spans, strides, groups, shared spans; equal
+ * bytes for a row alone and in company. */
 #include "ops.h"
 
 #include <float.h>
@@ -13,8 +13,9 @@ struct attention_case {
 /* Query heads that share keys and values, and how much longer values are than keys. */
 static size_t heads_per_group = 1, value_dim_more = 0;
 
-static struct attention_case case_make(struct backend *backend, size_t n_rows, size_t n_heads, size_t head_dim,
-                                       size_t n_slots, const struct attention_row *rows, const int32_t *groups)
+static struct attention_case case_make(struct backend *backend, size_t n_rows, size_t n_heads,
+                                       size_t head_dim, size_t n_slots,
+                                       const struct attention_row *rows, const int32_t *groups)
 {
     size_t n_groups = n_heads / heads_per_group, value_dim = head_dim + value_dim_more;
     struct attention_case made = {.backend = backend, .n_slots = n_slots};
@@ -43,8 +44,8 @@ static void case_end(struct attention_case *made)
         tensor_end(made->backend, made->args.slot_groups);
 }
 
-/* The plain definition. Scores are sums of head_dim products and so within some eps of their magnitude;
- * the weights share that relative error. */
+/* The plain definition. Scores are sums of head_dim products and so within some eps of their
+ * magnitude; the weights share that relative error. */
 static void case_check(const struct attention_case *made)
 {
     const struct attention_args *args = &made->args;
@@ -62,12 +63,14 @@ static void case_check(const struct attention_case *made)
             for (size_t i = 0; i < total; i++) {
                 bool in_b = i >= (size_t)rows[r].count_a;
                 size_t local = in_b ? i - (size_t)rows[r].count_a : i;
-                size_t slot = (size_t)(in_b ? rows[r].first_b : rows[r].first_a) + local * (size_t)rows[r].stride;
+                size_t slot = (size_t)(in_b ? rows[r].first_b : rows[r].first_a) +
+                              local * (size_t)rows[r].stride;
                 if (groups && groups[slot] != rows[r].group)
                     continue;
                 double score = 0;
                 for (size_t d = 0; d < h; d++)
-                    score += (double)q[d] * (double)floats(args->keys)[(slot * args->n_groups + g) * h + d];
+                    score += (double)q[d] *
+                             (double)floats(args->keys)[(slot * args->n_groups + g) * h + d];
                 scores[n] = score * (double)args->scale;
                 most = scores[n] > most ? scores[n] : most;
                 largest = fabs(scores[n]) > largest ? fabs(scores[n]) : largest;
@@ -78,7 +81,8 @@ static void case_check(const struct attention_case *made)
             for (size_t d = 0; d < e; d++) {
                 double want = 0;
                 for (size_t i = 0; i < n; i++)
-                    want += scores[i] / sum * (double)floats(args->values)[(slots[i] * args->n_groups + g) * e + d];
+                    want += scores[i] / sum *
+                            (double)floats(args->values)[(slots[i] * args->n_groups + g) * e + d];
                 assert_close((double)floats(args->out)[(r * args->n_heads + k) * e + d], want,
                              n ? FLT_EPSILON * (8 * largest + 16 + 0.1 * (double)n) : 0.0,
                              "row %zu head %zu dim %zu of %zu keys", r, k, d, n);
@@ -128,7 +132,8 @@ static int32_t groups[1000];
 static void check_prefill(struct backend *backend, size_t n_heads, size_t h)
 {
     for (int32_t i = 0; i < 146; i++)
-        rows[i] = (struct attention_row){.first_a = i / 73 * 73, .count_a = i % 73 + 1, .stride = 1};
+        rows[i] =
+            (struct attention_row){.first_a = i / 73 * 73, .count_a = i % 73 + 1, .stride = 1};
     case_run(case_make(backend, 146, n_heads, h, 146, rows, NULL));
 }
 
@@ -137,9 +142,13 @@ static void check_decode(struct backend *backend, size_t n_heads, size_t h, int3
 {
     int32_t own = 3;
     for (int32_t i = 0; i < 150; i++)
-        rows[i] = (struct attention_row){.first_a = i / 75 * n_context, .count_a = n_context,
-                                         .first_b = 2 * n_context + i * own, .count_b = i % (own + 1), .stride = 1};
-    case_run(case_make(backend, 150, n_heads, h, 2 * (size_t)n_context + 150 * (size_t)own, rows, NULL));
+        rows[i] = (struct attention_row){.first_a = i / 75 * n_context,
+                                         .count_a = n_context,
+                                         .first_b = 2 * n_context + i * own,
+                                         .count_b = i % (own + 1),
+                                         .stride = 1};
+    case_run(
+        case_make(backend, 150, n_heads, h, 2 * (size_t)n_context + 150 * (size_t)own, rows, NULL));
 }
 
 /* Space layers: variates of one patch stand `stride` slots apart and see those of their group. */
@@ -148,14 +157,20 @@ static void check_space(struct backend *backend, size_t n_heads, size_t h)
     int32_t n_patches = 5, n_variates = 40;
     for (int32_t i = 0; i < n_patches * n_variates; i++) {
         groups[i] = i / n_patches % 3;
-        rows[i] = (struct attention_row){.first_a = i % n_patches, .count_a = n_variates, .stride = n_patches,
+        rows[i] = (struct attention_row){.first_a = i % n_patches,
+                                         .count_a = n_variates,
+                                         .stride = n_patches,
                                          .group = groups[i]};
     }
     rows[7].group = 99;
     case_run(case_make(backend, 200, n_heads, h, 200, rows, groups));
     for (int32_t i = 0; i < 20; i++)
-        rows[i] = (struct attention_row){.first_a = i, .count_a = 10, .first_b = 400 + i, .count_b = 9,
-                                         .stride = 20, .group = i % 3};
+        rows[i] = (struct attention_row){.first_a = i,
+                                         .count_a = 10,
+                                         .first_b = 400 + i,
+                                         .count_b = 9,
+                                         .stride = 20,
+                                         .group = i % 3};
     for (int32_t i = 0; i < 600; i++)
         groups[i] = i % 7 % 3;
     case_run(case_make(backend, 20, n_heads, h, 600, rows, groups));
@@ -196,7 +211,8 @@ static void test_no_keys(void **state)
     backend->ops->attention(backend, &made.args);
     for (size_t d = 0; d < 16; d++) {
         assert_true(floats(made.args.out)[d] == 0);
-        assert_true(floats(made.args.out)[16 + d] == floats(made.args.values)[d]); /* one key: weight 1 */
+        assert_true(floats(made.args.out)[16 + d] ==
+                    floats(made.args.values)[d]); /* one key: weight 1 */
     }
     case_end(&made);
     backend_stop(backend);
@@ -211,11 +227,14 @@ static void test_nan(void **state)
         for (int32_t i = 0; i < 20; i++)
             rows[i] = (struct attention_row){.first_a = 0, .count_a = i + 1, .stride = 1};
         struct attention_case made = case_make(backend, 20, 1, 16, 20, rows, NULL);
-        float *at = floats(place == 0 ? made.args.q : place == 1 ? made.args.keys : made.args.values);
+        float *at = floats(place == 0   ? made.args.q
+                           : place == 1 ? made.args.keys
+                                        : made.args.values);
         at[9 * 16 + 3] = NAN;
         backend->ops->attention(backend, &made.args);
         for (int r = 0; r < 20; r++)
-            assert_int_equal(isnan(floats(made.args.out)[r * 16 + 3]), place == 0 ? r == 9 : r >= 9);
+            assert_int_equal(isnan(floats(made.args.out)[r * 16 + 3]),
+                             place == 0 ? r == 9 : r >= 9);
         case_end(&made);
     }
     backend_stop(backend);
@@ -242,9 +261,12 @@ static void bench(void)
     struct backend *backend = backend_start(0);
     for (int32_t n_context = 8; n_context <= 64; n_context *= 8) {
         for (int32_t i = 0; i < 256; i++)
-            rows[i] = (struct attention_row){.count_a = n_context, .first_b = n_context + i * 2, .count_b = 1 + i % 2,
+            rows[i] = (struct attention_row){.count_a = n_context,
+                                             .first_b = n_context + i * 2,
+                                             .count_b = 1 + i % 2,
                                              .stride = 1};
-        struct attention_case made = case_make(backend, 256, 12, 64, (size_t)n_context + 512, rows, NULL);
+        struct attention_case made =
+            case_make(backend, 256, 12, 64, (size_t)n_context + 512, rows, NULL);
         made.args.run = 256;
         char shape[80];
         snprintf(shape, sizeof shape, "decode rows 256 keys %d+1.5 H 12 h 64", (int)n_context);

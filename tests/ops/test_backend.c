@@ -1,4 +1,4 @@
-/* What stands around the ops: devices by name, memory and its limit, uploads, the sticky error, weights,
+/* What stands around the ops: memory and its limit, uploads, the sticky error, weights,
  * and the thread pool. */
 #include "ops.h"
 
@@ -6,38 +6,20 @@
 
 #include "backend/cpu/threads.h"
 
-static void test_devices(void **state)
-{
-    (void)state;
-    struct toto_error err;
-    struct toto_device *device = NULL;
-    const char *const names[] = {"auto", "cpu", NULL};
-    for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(toto_device_open(names[i], 2, &device, &err), TOTO_STATUS_OK);
-        assert_int_equal(device->backend->n_threads, 2);
-        toto_device_free(device);
-    }
-    assert_int_equal(toto_device_open("gpu7", 0, &device, &err), TOTO_STATUS_RESOURCE);
-    assert_null(device);
-    assert_non_null(strstr(err.message, "gpu7"));
-    assert_non_null(strstr(err.message, "cpu"));
-    toto_device_free(NULL);
-    assert_true(thread_count_available() >= 1);
-}
-
 static void test_open_without_memory(void **state)
 {
     (void)state;
-    for (size_t n = 1; n <= 4; n++) {
+    for (size_t n = 1; n <= 3; n++) {
         struct toto_error err;
-        struct toto_device *device = NULL;
+        struct backend *backend = NULL;
         size_t before = toto_memory_used();
         mem_fail_after(n);
-        assert_int_equal(toto_device_open("cpu", 2, &device, &err), TOTO_STATUS_RESOURCE);
-        assert_null(device);
+        assert_int_equal(cpu_backend_open(2, &backend, &err), TOTO_STATUS_RESOURCE);
+        assert_null(backend);
         assert_int_equal(toto_memory_used(), before);
     }
     mem_fail_after(0);
+    assert_true(thread_count_available() >= 1);
 }
 
 static void test_memory(void **state)
@@ -46,16 +28,19 @@ static void test_memory(void **state)
     struct backend *backend = backend_start(1);
     struct toto_error err;
     struct tensor tensor;
-    assert_int_equal(backend->ops->alloc(backend, TENSOR_F32, SIZE_MAX / 2, &tensor, &err), TOTO_STATUS_RESOURCE);
+    assert_int_equal(backend->ops->alloc(backend, TENSOR_F32, SIZE_MAX / 2, &tensor, &err),
+                     TOTO_STATUS_RESOURCE);
     assert_null(tensor.memory);
     toto_memory_set_limit(toto_memory_used() + 1000);
-    assert_int_equal(backend->ops->alloc(backend, TENSOR_F32, 1000, &tensor, &err), TOTO_STATUS_RESOURCE);
+    assert_int_equal(backend->ops->alloc(backend, TENSOR_F32, 1000, &tensor, &err),
+                     TOTO_STATUS_RESOURCE);
     assert_non_null(strstr(err.message, "--memory"));
     toto_memory_set_limit(0);
     assert_int_equal(backend->ops->alloc(backend, TENSOR_I32, 10, &tensor, &err), TOTO_STATUS_OK);
     int32_t in[4] = {1, 2, 3, 4}, out[4];
     backend->ops->upload(backend, tensor_at(tensor, 3, 4), in);
-    assert_int_equal(backend->ops->download(backend, tensor_at(tensor, 4, 3), out, &err), TOTO_STATUS_OK);
+    assert_int_equal(backend->ops->download(backend, tensor_at(tensor, 4, 3), out, &err),
+                     TOTO_STATUS_OK);
     assert_memory_equal(out, in + 1, 12);
     backend->ops->free(backend, &tensor);
     backend->ops->free(backend, &tensor);
@@ -67,14 +52,16 @@ static void test_sticky_error(void **state)
 {
     (void)state;
     struct backend *backend = backend_start(1);
-    struct tensor x = tensor_random(backend, TENSOR_ACTIVATION, 16), out = tensor_make(backend, TENSOR_ACTIVATION, 1);
+    struct tensor x = tensor_random(backend, TENSOR_ACTIVATION, 16),
+                  out = tensor_make(backend, TENSOR_ACTIVATION, 1);
     float data[16] = {0};
     struct weight *weight;
     struct toto_error err;
-    assert_int_equal(backend->ops->weight_open(backend, &(struct weight_part){DTYPE_F32, data, 1}, 1, 16, &weight, &err),
+    assert_int_equal(backend->ops->weight_open(backend, &(struct weight_part){DTYPE_F32, data, 1},
+                                               1, 16, &weight, &err),
                      TOTO_STATUS_OK);
-    const struct linear_args args = {.x = x, .weight = weight, .n_out = 1, .alpha = 1, .out = out, .n_rows = 1,
-                                     .row_block = 1};
+    const struct linear_args args = {
+        .x = x, .weight = weight, .n_out = 1, .alpha = 1, .out = out, .n_rows = 1, .row_block = 1};
     mem_fail_after(1); /* the scratch */
     backend->ops->linear(backend, &args);
     mem_fail_after(0);
@@ -99,8 +86,9 @@ static void test_weight_too_wide(void **state)
     struct backend *backend = backend_start(1);
     struct toto_error err;
     struct weight *weight;
-    assert_int_equal(backend->ops->weight_open(backend, &(struct weight_part){DTYPE_F32, &err, 1}, 1,
-                                               WEIGHT_IN_MOST + 1, &weight, &err), TOTO_STATUS_RESOURCE);
+    assert_int_equal(backend->ops->weight_open(backend, &(struct weight_part){DTYPE_F32, &err, 1},
+                                               1, WEIGHT_IN_MOST + 1, &weight, &err),
+                     TOTO_STATUS_RESOURCE);
     assert_null(weight);
     backend_stop(backend);
 }
@@ -121,7 +109,7 @@ static void test_row_block(void **state)
     backend_stop(backend);
 }
 
-/* ---- Threads --------------------------------------------------------------------------------------- */
+/* ---- Threads --------------------------------------------------------------------------------- */
 
 struct count_job {
     _Atomic unsigned counts[1000];
@@ -135,7 +123,8 @@ static void count_task(void *context, size_t task, size_t thread)
     atomic_fetch_or(&job->threads, 1u << thread);
 }
 
-/* Every task of every loop runs once, through thousands of loops of all sizes, with pauses for sleep. */
+/* Every task of every loop runs once, through thousands of loops of all sizes, with pauses for
+ * sleep. */
 static void test_pool(void **state)
 {
     (void)state;
@@ -168,10 +157,9 @@ static void test_pool(void **state)
 static int checks(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_devices),      cmocka_unit_test(test_open_without_memory),
-        cmocka_unit_test(test_memory),       cmocka_unit_test(test_sticky_error),
-        cmocka_unit_test(test_weight_too_wide), cmocka_unit_test(test_row_block),
-        cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_open_without_memory), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_sticky_error),        cmocka_unit_test(test_weight_too_wide),
+        cmocka_unit_test(test_row_block),           cmocka_unit_test(test_pool),
     };
     return cmocka_run_group_tests_name("backend", tests, NULL, NULL);
 }
@@ -194,7 +182,8 @@ static void bench(void)
     struct toto_error err;
     if (thread_pool_open(thread_count_available(), &pool, &err))
         fail_msg("%s", err.message);
-    bench_print("thread_pool_run", "tasks 8, empty", bench_seconds(loop_run, pool), 8e-6, "Mtask/s");
+    bench_print("thread_pool_run", "tasks 8, empty", bench_seconds(loop_run, pool), 8e-6,
+                "Mtask/s");
     thread_pool_close(pool);
 }
 

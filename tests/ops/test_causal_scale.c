@@ -1,5 +1,5 @@
-/* causal_scale against a two-pass definition in long double: the three scalers, masks, the clamp, and a
- * sequence that goes on from its state as if it had never stopped. */
+/* causal_scale against a two-pass definition in long double: the three scalers, masks, the clamp,
+ * and a sequence that goes on from its state as if it had never stopped. */
 #include "ops.h"
 
 enum { PATCH = 16, SEQUENCES = 5, PATCHES = 9, LENGTH = PATCH * PATCHES };
@@ -8,8 +8,8 @@ static float values[SEQUENCES * LENGTH];
 static uint8_t mask[SEQUENCES * LENGTH];
 
 /* Weighted mean and sum of squared deviations of the first n values, those below `prefix` alone. */
-static void moments(const float *x, const uint8_t *w, size_t n, long double *weight, long double *mean,
-                    long double *squares)
+static void moments(const float *x, const uint8_t *w, size_t n, long double *weight,
+                    long double *mean, long double *squares)
 {
     long double sum = 0;
     *weight = *squares = 0;
@@ -28,12 +28,13 @@ static long double at_least(long double x, long double least)
 }
 
 /* loc and scale at time t of a sequence whose prefix has n_prefix values. */
-static void want_at(const struct causal_scale_args *args, const float *x, const uint8_t *w, size_t t, size_t n_prefix,
-                    double *loc, double *scale)
+static void want_at(const struct causal_scale_args *args, const float *x, const uint8_t *w,
+                    size_t t, size_t n_prefix, double *loc, double *scale)
 {
     long double weight, mean, squares, deviation;
     moments(x, w, n_prefix, &weight, &mean, &squares);
-    long double global = sqrtl(squares / at_least(weight, 1) + (args->scaler == SCALER_STATIC ? 0.001L : 0.1L));
+    long double global =
+        sqrtl(squares / at_least(weight, 1) + (args->scaler == SCALER_STATIC ? 0.001L : 0.1L));
     *loc = (double)mean;
     *scale = (double)global;
     if (args->scaler == SCALER_STATIC)
@@ -44,14 +45,16 @@ static void want_at(const struct causal_scale_args *args, const float *x, const 
     deviation = sqrtl(squares / at_least(weight - 1, 1) + 0.1L);
     if (args->scaler == SCALER_CAUSAL_PATCH && args->stabilize) {
         long double high = global * powl(10, (long double)args->exponent);
-        deviation = at_least(deviation, at_least(0.1L, global / powl(10, (long double)args->exponent)));
+        deviation =
+            at_least(deviation, at_least(0.1L, global / powl(10, (long double)args->exponent)));
         deviation = deviation > high ? high : deviation;
     }
     *loc = (double)mean;
     *scale = (double)deviation;
 }
 
-static void scale_check(size_t n_threads, enum scaler scaler, bool stabilize, double exponent, bool masked)
+static void scale_check(size_t n_threads, enum scaler scaler, bool stabilize, double exponent,
+                        bool masked)
 {
     enum { PREFIX = 5 }; /* patches; the rest comes in two more calls */
     struct backend *backend = backend_start(n_threads);
@@ -67,7 +70,8 @@ static void scale_check(size_t n_threads, enum scaler scaler, bool stabilize, do
         memset(mask, 1, sizeof mask);
     struct tensor states;
     struct toto_error err;
-    assert_int_equal(backend->ops->alloc(backend, TENSOR_SCALE_STATE, 2 * SEQUENCES, &states, &err), TOTO_STATUS_OK);
+    assert_int_equal(backend->ops->alloc(backend, TENSOR_SCALE_STATE, 2 * SEQUENCES, &states, &err),
+                     TOTO_STATUS_OK);
     struct causal_scale_args args = {
         .scaler = scaler, .stabilize = stabilize, .exponent = exponent,
         .values = tensor_of(backend, TENSOR_F32, SEQUENCES * LENGTH, values),
@@ -100,9 +104,10 @@ static void scale_check(size_t n_threads, enum scaler scaler, bool stabilize, do
             want_at(&args, x, mask + s * LENGTH, t, PREFIX * PATCH, &loc, &scale);
             size_t i = s * LENGTH + t;
             float got_loc = floats(args.loc)[i], got_scale = floats(args.scale)[i];
-            assert_close((double)got_loc, loc, 3e-7 * (fabs(loc) + 1e-4 * scale), "loc of scaler %d at %zu, %zu",
+            assert_close((double)got_loc, loc, 3e-7 * (fabs(loc) + 1e-4 * scale),
+                         "loc of scaler %d at %zu, %zu", (int)scaler, s, t);
+            assert_close((double)got_scale, scale, 3e-7 * scale, "scale of scaler %d at %zu, %zu",
                          (int)scaler, s, t);
-            assert_close((double)got_scale, scale, 3e-7 * scale, "scale of scaler %d at %zu, %zu", (int)scaler, s, t);
             assert_true(floats(args.scaled)[i] == (x[t] - got_loc) / got_scale);
         }
     tensor_end(backend, args.values);
@@ -139,11 +144,17 @@ static void test_empty(void **state)
         x[i] = 7;
     struct scale_sequence sequence = {.n_patches = 1, .state_in = -1, .state_out = -1};
     struct causal_scale_args args = {
-        .scaler = SCALER_CAUSAL_PATCH, .stabilize = true, .exponent = 10,
-        .values = tensor_of(backend, TENSOR_F32, PATCH, x), .mask = tensor_of(backend, TENSOR_U8, PATCH, none),
-        .sequences = tensor_of(backend, TENSOR_I32, sizeof sequence / 4, &sequence), .n_sequences = 1,
-        .loc = tensor_make(backend, TENSOR_F32, PATCH), .scale = tensor_make(backend, TENSOR_F32, PATCH),
-        .scaled = tensor_make(backend, TENSOR_ACTIVATION, PATCH), .patch = PATCH};
+        .scaler = SCALER_CAUSAL_PATCH,
+        .stabilize = true,
+        .exponent = 10,
+        .values = tensor_of(backend, TENSOR_F32, PATCH, x),
+        .mask = tensor_of(backend, TENSOR_U8, PATCH, none),
+        .sequences = tensor_of(backend, TENSOR_I32, sizeof sequence / 4, &sequence),
+        .n_sequences = 1,
+        .loc = tensor_make(backend, TENSOR_F32, PATCH),
+        .scale = tensor_make(backend, TENSOR_F32, PATCH),
+        .scaled = tensor_make(backend, TENSOR_ACTIVATION, PATCH),
+        .patch = PATCH};
     backend->ops->causal_scale(backend, &args);
     assert_true(floats(args.loc)[3] == 0);
     assert_true(floats(args.scale)[3] == (float)sqrt(0.1));
@@ -159,7 +170,8 @@ static void test_empty(void **state)
 
 static int checks(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_scalers), cmocka_unit_test(test_empty)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_scalers),
+                                       cmocka_unit_test(test_empty)};
     return cmocka_run_group_tests_name("causal_scale", tests, NULL, NULL);
 }
 
@@ -180,15 +192,22 @@ static void bench(void)
     struct backend *backend = backend_start(0);
     struct scale_sequence sequences[N];
     for (int32_t i = 0; i < N; i++)
-        sequences[i] = (struct scale_sequence){.first_value = i * T, .n_patches = 1, .first_row = i, .state_in = -1,
-                                               .state_out = -1};
-    struct scale_bench run = {backend, {
-        .scaler = SCALER_CAUSAL_PATCH, .stabilize = true, .exponent = 10,
-        .values = tensor_random(backend, TENSOR_F32, N * T),
-        .sequences = tensor_of(backend, TENSOR_I32, sizeof sequences / 4, sequences), .n_sequences = N,
-        .loc = tensor_make(backend, TENSOR_F32, N * T), .scale = tensor_make(backend, TENSOR_F32, N * T),
-        .scaled = tensor_make(backend, TENSOR_ACTIVATION, N * T), .patch = T}};
-    bench_print("causal_scale", "sequences 256 of 64", bench_seconds(scale_run, &run), N * T * 1e-9, "Gvalue/s");
+        sequences[i] = (struct scale_sequence){
+            .first_value = i * T, .n_patches = 1, .first_row = i, .state_in = -1, .state_out = -1};
+    struct scale_bench run = {
+        backend,
+        {.scaler = SCALER_CAUSAL_PATCH,
+         .stabilize = true,
+         .exponent = 10,
+         .values = tensor_random(backend, TENSOR_F32, N * T),
+         .sequences = tensor_of(backend, TENSOR_I32, sizeof sequences / 4, sequences),
+         .n_sequences = N,
+         .loc = tensor_make(backend, TENSOR_F32, N * T),
+         .scale = tensor_make(backend, TENSOR_F32, N * T),
+         .scaled = tensor_make(backend, TENSOR_ACTIVATION, N * T),
+         .patch = T}};
+    bench_print("causal_scale", "sequences 256 of 64", bench_seconds(scale_run, &run), N * T * 1e-9,
+                "Gvalue/s");
     tensor_end(backend, run.args.values);
     tensor_end(backend, run.args.sequences);
     tensor_end(backend, run.args.loc);

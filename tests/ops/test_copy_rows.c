@@ -45,10 +45,12 @@ static void test_bytes(void **state)
     struct backend *backend = backend_start(1);
     uint8_t bytes[6] = {1, 2, 3, 4, 5, 6}, got[6];
     int32_t to[3] = {2, 0, 1};
-    struct tensor src = tensor_of(backend, TENSOR_U8, 6, bytes), dst = tensor_make(backend, TENSOR_U8, 6);
+    struct tensor src = tensor_of(backend, TENSOR_U8, 6, bytes),
+                  dst = tensor_make(backend, TENSOR_U8, 6);
     struct tensor rows = tensor_of(backend, TENSOR_I32, 3, to);
-    backend->ops->copy_rows(backend, &(struct copy_rows_args){.dst = dst, .dst_row = rows, .src = src, .n_rows = 3,
-                                                             .width = 2});
+    backend->ops->copy_rows(
+        backend,
+        &(struct copy_rows_args){.dst = dst, .dst_row = rows, .src = src, .n_rows = 3, .width = 2});
     assert_int_equal(backend->ops->download(backend, dst, got, NULL), TOTO_STATUS_OK);
     assert_memory_equal(got, ((uint8_t[]){3, 4, 5, 6, 1, 2}), 6);
     tensor_end(backend, rows);
@@ -80,7 +82,8 @@ static void bench(void)
     struct tensor src = tensor_random(backend, TENSOR_ACTIVATION, 1792 * 768);
     struct tensor dst = tensor_make(backend, TENSOR_ACTIVATION, 1792 * 768);
     struct copy_bench run = {backend, {.dst = dst, .src = src, .n_rows = 1792, .width = 768}};
-    bench_print("copy_rows", "rows 1792 width 768", bench_seconds(copy_run, &run), 1792 * 768 * 8e-9, "GB/s");
+    bench_print("copy_rows", "rows 1792 width 768", bench_seconds(copy_run, &run),
+                1792 * 768 * 8e-9, "GB/s");
     tensor_end(backend, src);
     tensor_end(backend, dst);
     backend_stop(backend);

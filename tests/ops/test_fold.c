@@ -1,5 +1,5 @@
-/* fold against float64: heads in parts and of any type, steps fewer than a patch, equal bytes for any
- * number of threads; and the folded weight does as the two products do. */
+/* fold against float64: heads in parts and of any type, steps fewer than a patch, equal bytes for
+ * any number of threads; and the folded weight does as the two products do. */
 #include "ops.h"
 
 #include <float.h>
@@ -11,8 +11,8 @@ struct fold_case {
     struct fold_args args;
 };
 
-static struct fold_case case_make(struct backend *backend, size_t n_heads, size_t depth, size_t n_in, size_t n_steps,
-                                  enum dtype dtype)
+static struct fold_case case_make(struct backend *backend, size_t n_heads, size_t depth,
+                                  size_t n_in, size_t n_steps, enum dtype dtype)
 {
     size_t n = (n_steps + 1) * depth * n_in;
     struct fold_case made = {.backend = backend,
@@ -26,7 +26,8 @@ static struct fold_case case_make(struct backend *backend, size_t n_heads, size_
         float value = random_float();
         uint16_t half[2];
         memcpy(half, &value, 4);
-        memcpy(data + i * dtype_size(dtype), dtype == DTYPE_BF16 ? &half[1] : (void *)&value, dtype_size(dtype));
+        memcpy(data + i * dtype_size(dtype), dtype == DTYPE_BF16 ? &half[1] : (void *)&value,
+               dtype_size(dtype));
     }
     dtype_widen(dtype, data, n, made.unembed);
     size_t cut = n_heads / 3;
@@ -34,12 +35,17 @@ static struct fold_case case_make(struct backend *backend, size_t n_heads, size_
                                         {DTYPE_F32, made.heads + cut * depth, n_heads - cut}};
     struct weight *heads, *unembed;
     struct toto_error err;
-    assert_int_equal(backend->ops->weight_open(backend, parts, 2, depth, &heads, &err), TOTO_STATUS_OK);
-    assert_int_equal(backend->ops->weight_open(backend, &(struct weight_part){dtype, data, (n_steps + 1) * depth}, 1,
-                                               n_in, &unembed, &err), TOTO_STATUS_OK);
-    made.args = (struct fold_args){.heads = heads, .unembed = unembed,
+    assert_int_equal(backend->ops->weight_open(backend, parts, 2, depth, &heads, &err),
+                     TOTO_STATUS_OK);
+    assert_int_equal(backend->ops->weight_open(
+                         backend, &(struct weight_part){dtype, data, (n_steps + 1) * depth}, 1,
+                         n_in, &unembed, &err),
+                     TOTO_STATUS_OK);
+    made.args = (struct fold_args){.heads = heads,
+                                   .unembed = unembed,
                                    .heads_bias = tensor_random(backend, TENSOR_F32, n_heads),
-                                   .unembed_bias = tensor_random(backend, TENSOR_F32, (n_steps + 1) * depth),
+                                   .unembed_bias =
+                                       tensor_random(backend, TENSOR_F32, (n_steps + 1) * depth),
                                    .n_steps = n_steps,
                                    .bias = tensor_make(backend, TENSOR_F32, n_steps * n_heads)};
     return made;
@@ -76,18 +82,21 @@ static void fold_check(size_t n_heads, size_t depth, size_t n_in, size_t n_steps
                     want += product;
                     magnitude += fabs(product);
                 }
-                assert_close((double)((const float *)(const void *)folded->parts[0].data)[(s * n_heads + c) * n_in + i],
-                             want, (0.1 * (double)depth + 4) * FLT_EPSILON * magnitude, "step %zu head %zu in %zu", s,
-                             c, i);
+                assert_close((double)((const float *)(const void *)folded->parts[0]
+                                          .data)[(s * n_heads + c) * n_in + i],
+                             want, (0.1 * (double)depth + 4) * FLT_EPSILON * magnitude,
+                             "step %zu head %zu in %zu", s, c, i);
             }
             for (size_t d = 0; d < depth; d++)
-                bias += (double)made.heads[c * depth + d] * (double)floats(made.args.unembed_bias)[s * depth + d];
-            assert_close((double)floats(made.args.bias)[s * n_heads + c], bias, FLT_EPSILON * (fabs(bias) + 1),
-                         "bias of step %zu head %zu", s, c);
+                bias += (double)made.heads[c * depth + d] *
+                        (double)floats(made.args.unembed_bias)[s * depth + d];
+            assert_close((double)floats(made.args.bias)[s * n_heads + c], bias,
+                         FLT_EPSILON * (fabs(bias) + 1), "bias of step %zu head %zu", s, c);
         }
     struct backend *alone = backend_start(1);
     alone->ops->fold(alone, &made.args, &again);
-    assert_bytes(folded->parts[0].data, again->parts[0].data, n_steps * n_heads * n_in * 4, "1 or 2 threads");
+    assert_bytes(folded->parts[0].data, again->parts[0].data, n_steps * n_heads * n_in * 4,
+                 "1 or 2 threads");
     alone->ops->weight_close(alone, again);
     backend_stop(alone);
     backend->ops->weight_close(backend, folded);
@@ -122,8 +131,8 @@ static void bench(void)
 {
     struct backend *backend = backend_start(0);
     struct fold_case made = case_make(backend, 96, 768, 768, 64, DTYPE_F32);
-    bench_print("fold", "heads 96 width 768 steps 64", bench_seconds(fold_run, &made), 2.0 * 64 * 96 * 768 * 768 * 1e-9,
-                "GFLOP/s");
+    bench_print("fold", "heads 96 width 768 steps 64", bench_seconds(fold_run, &made),
+                2.0 * 64 * 96 * 768 * 768 * 1e-9, "GFLOP/s");
     case_end(&made);
     backend_stop(backend);
 }

@@ -1,4 +1,5 @@
-/* split_qkv against the definition: both layouts, each set of parts, rotation with xPos, padding rows. */
+/* split_qkv against the definition: both layouts, each set of parts, rotation with xPos, padding
+ * rows. */
 #include "ops.h"
 
 #include <float.h>
@@ -13,12 +14,13 @@ struct part {
 };
 
 /* What element d of head k must be, apart from the rotation. */
-static double plain_at(const struct split_qkv_args *args, const struct part *part, const float *z, size_t k,
-                       size_t d)
+static double plain_at(const struct split_qkv_args *args, const struct part *part, const float *z,
+                       size_t k, size_t d)
 {
     double squares = 0, value = 0;
     for (size_t i = 0; i < part->dim; i++) {
-        double x = (double)z[args->layout == HEAD_INNER ? i * part->n_heads + k : k * part->dim + i];
+        double x =
+            (double)z[args->layout == HEAD_INNER ? i * part->n_heads + k : k * part->dim + i];
         squares += x * x;
         value = i == d ? x : value;
     }
@@ -28,8 +30,8 @@ static double plain_at(const struct split_qkv_args *args, const struct part *par
            (part->scale ? (double)part->scale[d] : 1.0);
 }
 
-static double want_at(const struct split_qkv_args *args, const struct part *part, const float *z, size_t k,
-                      size_t d, int32_t position, int32_t offset)
+static double want_at(const struct split_qkv_args *args, const struct part *part, const float *z,
+                      size_t k, size_t d, int32_t position, int32_t offset)
 {
     size_t dims = (size_t)args->rope.rotary_dims;
     double here = plain_at(args, part, z, k, d);
@@ -44,10 +46,10 @@ static double want_at(const struct split_qkv_args *args, const struct part *part
     return part->inverse ? turned / factor : turned * factor;
 }
 
-/* H query heads, G heads of keys and values, h and e dims; dims 0: no rotation. `more`: norms over heads with and
- * without scales, factors of a query, no xPos. */
-static void split_check(struct backend *backend, unsigned parts, enum head_layout layout, size_t n_heads,
-                        size_t n_groups, size_t h, size_t e, int32_t dims, int more)
+/* H query heads, G heads of keys and values, h and e dims; dims 0: no rotation. `more`: norms over
+ * heads with and without scales, factors of a query, no xPos. */
+static void split_check(struct backend *backend, unsigned parts, enum head_layout layout,
+                        size_t n_heads, size_t n_groups, size_t h, size_t e, int32_t dims, int more)
 {
     enum { ROWS = 50, SLOTS = 60 };
     size_t widths[3] = {n_heads * h, n_groups * h, n_groups * e}, width = 0;
@@ -55,7 +57,8 @@ static void split_check(struct backend *backend, unsigned parts, enum head_layou
         width += parts >> i & 1 ? widths[i] : 0;
     struct token_row rows[ROWS];
     for (int32_t i = 0; i < ROWS; i++)
-        rows[i] = (struct token_row){.position = (i * 7) % POSITIONS, .center = (i * 7) % POSITIONS - (i % 41) + 20,
+        rows[i] = (struct token_row){.position = (i * 7) % POSITIONS,
+                                     .center = (i * 7) % POSITIONS - (i % 41) + 20,
                                      .slot = i % 9 == 4 ? -1 : SLOTS - 1 - i};
     struct split_qkv_args args = {
         .z = tensor_random(backend, TENSOR_ACTIVATION, ROWS * width),
@@ -71,7 +74,8 @@ static void split_check(struct backend *backend, unsigned parts, enum head_layou
             .cos_sin = tensor_random(backend, TENSOR_F32, POSITIONS * (size_t)dims),
             .max_offset = MOST_OFFSET, .rotary_dims = dims};
         if (more < 2)
-            args.rope.xpos = tensor_random(backend, TENSOR_F32, (2 * MOST_OFFSET + 1) * (size_t)dims);
+            args.rope.xpos =
+                tensor_random(backend, TENSOR_F32, (2 * MOST_OFFSET + 1) * (size_t)dims);
         for (size_t i = 0; i < args.rope.xpos.n; i++)
             floats(args.rope.xpos)[i] = 1.5f + floats(args.rope.xpos)[i];
     }
@@ -98,9 +102,10 @@ static void split_check(struct backend *backend, unsigned parts, enum head_layou
                     assert_true(isnan(got));
                     continue;
                 }
-                double want = want_at(&args, &made[p], z, at / made[p].dim, at % made[p].dim, rows[i].position,
-                                      rows[i].position - rows[i].center);
-                assert_close((double)got, want, 16 * FLT_EPSILON * (1 + fabs(want)) * (more ? 2 : 1),
+                double want = want_at(&args, &made[p], z, at / made[p].dim, at % made[p].dim,
+                                      rows[i].position, rows[i].position - rows[i].center);
+                assert_close((double)got, want,
+                             16 * FLT_EPSILON * (1 + fabs(want)) * (more ? 2 : 1),
                              "row %zu part %u element %zu", i, p, at);
             }
             if (parts >> p & 1)
@@ -111,8 +116,9 @@ static void split_check(struct backend *backend, unsigned parts, enum head_layou
         assert_true(isnan(floats(args.keys)[at]));
     for (size_t at = 0; at < (SLOTS - ROWS) * widths[2]; at++)
         assert_true(isnan(floats(args.values)[at]));
-    struct tensor tensors[] = {args.z, args.rows, args.q, args.keys, args.values, args.rope.cos_sin, args.rope.xpos,
-                               args.q_norm, args.k_norm, args.q_scale};
+    struct tensor tensors[] = {args.z,      args.rows,         args.q,         args.keys,
+                               args.values, args.rope.cos_sin, args.rope.xpos, args.q_norm,
+                               args.k_norm, args.q_scale};
     for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
         if (tensors[i].memory)
             tensor_end(backend, tensors[i]);
@@ -158,17 +164,24 @@ static void bench(void)
     struct token_row rows[ROWS];
     for (int32_t i = 0; i < ROWS; i++)
         rows[i] = (struct token_row){.slot = i};
-    struct split_bench run = {backend, {
-        .z = tensor_random(backend, TENSOR_ACTIVATION, ROWS * 3 * WIDTH),
-        .parts = QKV_Q | QKV_K | QKV_V, .layout = HEAD_INNER,
-        .rows = tensor_of(backend, TENSOR_I32, sizeof rows / 4, rows),
-        .rope = {.cos_sin = tensor_random(backend, TENSOR_F32, 64), .xpos = tensor_random(backend, TENSOR_F32, 64),
-                 .rotary_dims = 64},
-        .q = tensor_make(backend, TENSOR_ACTIVATION, ROWS * WIDTH),
-        .keys = tensor_make(backend, TENSOR_ACTIVATION, ROWS * WIDTH),
-        .values = tensor_make(backend, TENSOR_ACTIVATION, ROWS * WIDTH),
-        .n_rows = ROWS, .n_heads = 12, .n_groups = 12, .head_dim = 64, .value_dim = 64}};
-    bench_print("split_qkv", "rows 256 H 12 h 64", bench_seconds(split_run, &run), ROWS * 3 * WIDTH * 8e-9, "GB/s");
+    struct split_bench run = {backend,
+                              {.z = tensor_random(backend, TENSOR_ACTIVATION, ROWS * 3 * WIDTH),
+                               .parts = QKV_Q | QKV_K | QKV_V,
+                               .layout = HEAD_INNER,
+                               .rows = tensor_of(backend, TENSOR_I32, sizeof rows / 4, rows),
+                               .rope = {.cos_sin = tensor_random(backend, TENSOR_F32, 64),
+                                        .xpos = tensor_random(backend, TENSOR_F32, 64),
+                                        .rotary_dims = 64},
+                               .q = tensor_make(backend, TENSOR_ACTIVATION, ROWS * WIDTH),
+                               .keys = tensor_make(backend, TENSOR_ACTIVATION, ROWS * WIDTH),
+                               .values = tensor_make(backend, TENSOR_ACTIVATION, ROWS * WIDTH),
+                               .n_rows = ROWS,
+                               .n_heads = 12,
+                               .n_groups = 12,
+                               .head_dim = 64,
+                               .value_dim = 64}};
+    bench_print("split_qkv", "rows 256 H 12 h 64", bench_seconds(split_run, &run),
+                ROWS * 3 * WIDTH * 8e-9, "GB/s");
     tensor_end(backend, run.args.z);
     tensor_end(backend, run.args.rows);
     tensor_end(backend, run.args.rope.cos_sin);

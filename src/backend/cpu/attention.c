@@ -1,8 +1,8 @@
-/* Attention. A row meets its keys in tiles of KEY_TILE, first those of span a, then those of span b, with a
- * running maximum and sum (Milakov and Gimelshein: Online normalizer calculation for softmax, 2018), so
- * the work space is the same for any number of keys. Tiles start at fixed places in the row's own list
- * of keys, so nothing depends on the rows beside it; neighbours that start at the same key share the
- * reading of each tile. */
+/* Attention. A row meets its keys in tiles of KEY_TILE, first those of span a, then those of span
+ * b, with a running maximum and sum (Milakov and Gimelshein: Online normalizer calculation for
+ * softmax, 2018), so the work space is the same for any number of keys. Tiles start at fixed places
+ * in the row's own list of keys, so nothing depends on the rows beside it; neighbours that start at
+ * the same key share the reading of each tile. */
 #include <string.h>
 
 #include "cpu_backend.h"
@@ -28,9 +28,10 @@ struct row_tile {
     float *keys, *values; /* [KEY_TILE, h] and [KEY_TILE, e]: a tile in one piece */
 };
 
-/* The slots of the next keys of a span that the group sees, at most KEY_TILE; index is that in the span. */
-static size_t keys_next(const struct attention_job *job, const struct attention_row *row, int32_t first,
-                        int32_t count, int32_t *next, struct row_tile *tile)
+/* The slots of the next keys of a span that the group sees, at most KEY_TILE; index is that in the
+ * span. */
+static size_t keys_next(const struct attention_job *job, const struct attention_row *row,
+                        int32_t first, int32_t count, int32_t *next, struct row_tile *tile)
 {
     size_t n = 0;
     for (; *next < count && n < KEY_TILE; ++*next) {
@@ -65,10 +66,10 @@ static void weights_make(const struct attention_job *job, struct row_tile *tile,
     tile->sum[r] += kernels->exp_sum(scores, tile->most[r], n);
 }
 
-/* Takes a span into rows row .. row + n_rows, local indices from r on: keys first + i * stride, of which a
- * row sees those with i < its count. */
-static void span_run(const struct attention_job *job, struct row_tile *tile, size_t row, size_t r, size_t n_rows,
-                     int32_t first, const int32_t *counts)
+/* Takes a span into rows row .. row + n_rows, local indices from r on: keys first + i * stride, of
+ * which a row sees those with i < its count. */
+static void span_run(const struct attention_job *job, struct row_tile *tile, size_t row, size_t r,
+                     size_t n_rows, int32_t first, const int32_t *counts)
 {
     const struct attention_args *args = job->args;
     size_t h = args->head_dim, e = args->value_dim, q_width = args->n_heads * h;
@@ -110,15 +111,17 @@ static void span_run(const struct attention_job *job, struct row_tile *tile, siz
         }
         job->kernels->gemm_add(scores, KEY_TILE, n_rows, values, v_stride, e, common, out, e);
         for (size_t i = 0; i < n_rows; i++)
-            job->kernels->gemm_add(scores + i * KEY_TILE + common, KEY_TILE, 1, values + common * v_stride,
-                                   v_stride, e, tile->n_keys[r + i] - common, out + i * e, e);
+            job->kernels->gemm_add(scores + i * KEY_TILE + common, KEY_TILE, 1,
+                                   values + common * v_stride, v_stride, e,
+                                   tile->n_keys[r + i] - common, out + i * e, e);
     }
 }
 
 static bool shares_span(const struct attention_job *job, const struct attention_row *a,
                         const struct attention_row *b)
 {
-    return a->first_a == b->first_a && a->stride == b->stride && (!job->slot_groups || a->group == b->group);
+    return a->first_a == b->first_a && a->stride == b->stride &&
+           (!job->slot_groups || a->group == b->group);
 }
 
 static void attention_task(void *context, size_t task, size_t thread)
@@ -135,7 +138,9 @@ static void attention_task(void *context, size_t task, size_t thread)
     memset(tile.out, 0, n_rows * e * sizeof *tile.out);
     int32_t counts[ROW_TILE];
     for (size_t r = 0, n; r < n_rows; r += n) {
-        for (n = 0; r + n < n_rows && shares_span(job, &job->rows[begin + r], &job->rows[begin + r + n]); n++)
+        for (n = 0;
+             r + n < n_rows && shares_span(job, &job->rows[begin + r], &job->rows[begin + r + n]);
+             n++)
             counts[n] = job->rows[begin + r + n].count_a;
         span_run(job, &tile, begin + r, r, n, job->rows[begin + r].first_a, counts);
     }
@@ -163,7 +168,8 @@ void cpu_attention(struct backend *backend, const struct attention_args *args)
     if (backend->status || !args->n_rows || !scratch_reserve(cpu))
         return;
     job.scratch = cpu->scratch;
-    assert(KEY_TILE * (args->head_dim + args->value_dim) + ROW_TILE * (args->value_dim + KEY_TILE) <= SCRATCH_FLOATS);
+    size_t h = args->head_dim, e = args->value_dim;
+    assert(KEY_TILE * (h + e) + ROW_TILE * (e + KEY_TILE) <= SCRATCH_FLOATS);
     size_t n_tasks = (args->n_rows + ROW_TILE - 1) / ROW_TILE * args->n_heads;
     size_t n_keys = 0;
     for (size_t i = 0; i < args->n_rows; i++)

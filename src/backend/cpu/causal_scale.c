@@ -15,8 +15,8 @@ size_t scale_state_bytes(void)
 }
 
 /* Count, mean and summed squared deviation of the observed values of a prefix. */
-static void prefix_moments(const float *values, const uint8_t *mask, size_t n, double *weight, double *mean,
-                           double *squares)
+static void prefix_moments(const float *values, const uint8_t *mask, size_t n, double *weight,
+                           double *mean, double *squares)
 {
     double sum = 0;
     *weight = *squares = 0;
@@ -34,8 +34,8 @@ static void prefix_moments(const float *values, const uint8_t *mask, size_t n, d
     }
 }
 
-static void prefix_begin(const struct causal_scale_args *args, struct scale_state *state, const float *values,
-                         const uint8_t *mask, size_t n)
+static void prefix_begin(const struct causal_scale_args *args, struct scale_state *state,
+                         const float *values, const uint8_t *mask, size_t n)
 {
     *state = (struct scale_state){.lo = -INFINITY, .hi = INFINITY};
     if (args->scaler == SCALER_CAUSAL || (args->scaler == SCALER_CAUSAL_PATCH && !args->stabilize))
@@ -73,7 +73,8 @@ static void scale_sequences(void *context, size_t begin, size_t end, size_t thre
 {
     (void)thread;
     const struct causal_scale_args *args = context;
-    const struct scale_sequence *sequences = (const struct scale_sequence *)(const void *)integers(args->sequences);
+    const struct scale_sequence *sequences =
+        (const struct scale_sequence *)(const void *)integers(args->sequences);
     struct scale_state *states = args->states.memory;
     if (states)
         states += args->states.offset;
@@ -81,7 +82,8 @@ static void scale_sequences(void *context, size_t begin, size_t end, size_t thre
         const struct scale_sequence *sequence = &sequences[i];
         size_t first = (size_t)sequence->first_value, patch = args->patch;
         const float *x = floats(args->values) + first;
-        const uint8_t *mask = args->mask.memory ? (uint8_t *)args->mask.memory + args->mask.offset + first : NULL;
+        const uint8_t *mask =
+            args->mask.memory ? (uint8_t *)args->mask.memory + args->mask.offset + first : NULL;
         size_t at = (size_t)sequence->first_row * patch, n = (size_t)sequence->n_patches * patch;
         float *loc = floats(args->loc) + at, *scale = floats(args->scale) + at;
         float *scaled = floats(args->scaled) + at;
@@ -116,7 +118,8 @@ void cpu_causal_scale(struct backend *backend, const struct causal_scale_args *a
     struct causal_scale_args copy = *args;
     if (backend->status || !args->n_sequences)
         return;
-    const struct scale_sequence *first = (const struct scale_sequence *)(const void *)integers(args->sequences);
+    const struct scale_sequence *first =
+        (const struct scale_sequence *)(const void *)integers(args->sequences);
     size_t work = (size_t)first->n_patches * args->patch * 10;
     rows_run(cpu_of(backend), args->n_sequences, work, scale_sequences, &copy);
 }

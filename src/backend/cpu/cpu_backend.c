@@ -35,7 +35,7 @@ bool scratch_reserve(struct cpu_backend *cpu)
     return true;
 }
 
-/* ---- Loops over rows ------------------------------------------------------------------------------ */
+/* ---- Loops over rows ------------------------------------------------------------------------- */
 
 struct rows_job {
     rows_task *fn;
@@ -65,7 +65,7 @@ void rows_run(struct cpu_backend *cpu, size_t n_rows, size_t work, rows_task *fn
     thread_pool_run(cpu->pool, job.n_tasks, rows_part, &job);
 }
 
-/* ---- Memory --------------------------------------------------------------------------------------- */
+/* ---- Memory ---------------------------------------------------------------------------------- */
 
 static size_t cpu_element_bytes(const struct backend *backend, enum tensor_kind kind)
 {
@@ -86,7 +86,8 @@ static enum toto_status cpu_alloc(struct backend *backend, enum tensor_kind kind
     size_t bytes;
     *tensor = (struct tensor){.kind = kind, .n = n};
     if (!size_mul(n, cpu_element_bytes(backend, kind), &bytes))
-        return toto_fail(err, TOTO_STATUS_RESOURCE, "a tensor of %zu elements is more than memory can hold", n);
+        return toto_fail(err, TOTO_STATUS_RESOURCE,
+                         "a tensor of %zu elements is more than memory can hold", n);
     tensor->memory = mem_alloc(bytes);
     if (!tensor->memory)
         return toto_fail_memory(err, "a tensor", bytes);
@@ -124,7 +125,7 @@ static enum toto_status cpu_download(struct backend *backend, struct tensor src,
     return status;
 }
 
-/* ---- Weights -------------------------------------------------------------------------------------- */
+/* ---- Weights --------------------------------------------------------------------------------- */
 
 static enum toto_status cpu_weight_open(struct backend *backend, const struct weight_part *parts,
                                         size_t n_parts, size_t n_in, struct weight **weight,
@@ -135,7 +136,8 @@ static enum toto_status cpu_weight_open(struct backend *backend, const struct we
     *weight = NULL;
     if (n_in > WEIGHT_IN_MOST)
         return toto_fail(err, TOTO_STATUS_RESOURCE,
-                         "a weight has %zu inputs; the CPU backend takes at most %d", n_in, WEIGHT_IN_MOST);
+                         "a weight has %zu inputs; the CPU backend takes at most %d", n_in,
+                         WEIGHT_IN_MOST);
     if (!size_mul(n_parts, sizeof(struct weight_piece), &bytes) ||
         !size_add(bytes, sizeof **weight, &bytes) || !(*weight = mem_calloc(1, bytes)))
         return toto_fail_memory(err, "a weight", bytes);
@@ -173,8 +175,8 @@ struct weight *weight_make(struct cpu_backend *cpu, size_t n_out, size_t n_in)
     if (!data)
         status = toto_fail_memory(&err, "a folded weight", bytes);
     else
-        status = cpu_weight_open(&cpu->base, &(struct weight_part){DTYPE_F32, data, n_out}, 1, n_in, &weight,
-                                 &err);
+        status = cpu_weight_open(&cpu->base, &(struct weight_part){DTYPE_F32, data, n_out}, 1, n_in,
+                                 &weight, &err);
     if (status) {
         mem_free(data);
         backend_fail(&cpu->base, status, &err);
@@ -184,8 +186,8 @@ struct weight *weight_make(struct cpu_backend *cpu, size_t n_out, size_t n_in)
     return weight;
 }
 
-void weight_widen(const struct cpu_kernels *kernels, const struct weight *weight, size_t first, size_t n,
-                  float *out)
+void weight_widen(const struct cpu_kernels *kernels, const struct weight *weight, size_t first,
+                  size_t n, float *out)
 {
     for (size_t i = 0; i < weight->n_parts && n; i++) {
         const struct weight_piece *piece = &weight->parts[i];
@@ -193,14 +195,15 @@ void weight_widen(const struct cpu_kernels *kernels, const struct weight *weight
             continue;
         size_t row = first - piece->first_out;
         size_t rows = piece->n_out - row < n ? piece->n_out - row : n;
-        kernels->widen(piece->dtype, piece->data + row * piece->row_bytes, rows * weight->n_in, out);
+        kernels->widen(piece->dtype, piece->data + row * piece->row_bytes, rows * weight->n_in,
+                       out);
         out += rows * weight->n_in;
         first += rows;
         n -= rows;
     }
 }
 
-/* ---- Opening -------------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static size_t cpu_scratch_bytes(const struct backend *backend, size_t width)
 {
@@ -236,7 +239,8 @@ static const struct backend_ops cpu_ops = {
     .quantile_patch = cpu_quantile_patch,
 };
 
-enum toto_status cpu_backend_open(size_t n_threads, struct backend **backend, struct toto_error *err)
+enum toto_status cpu_backend_open(size_t n_threads, struct backend **backend,
+                                  struct toto_error *err)
 {
     *backend = NULL;
     struct cpu_backend *cpu = mem_calloc(1, sizeof *cpu);

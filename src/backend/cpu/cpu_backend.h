@@ -52,13 +52,15 @@ bool scratch_reserve(struct cpu_backend *cpu);
 /* Runs rows begin .. end - 1. */
 typedef void rows_task(void *context, size_t begin, size_t end, size_t thread);
 
-/* Runs fn over rows 0 .. n_rows - 1 in threads when n_rows * work (about nanoseconds a row) is worth it. */
+/* Runs fn over rows 0 .. n_rows - 1 in threads when n_rows * work (about nanoseconds a row) is
+ * worth it. */
 void rows_run(struct cpu_backend *cpu, size_t n_rows, size_t work, rows_task *fn, void *context);
 
 /* Copies rows first .. first + n of a weight, widened, to out [n, n_in]. */
-void weight_widen(const struct cpu_kernels *kernels, const struct weight *weight, size_t first, size_t n,
-                  float *out);
-/* A weight of n_out x n_in float32 that owns its data; NULL (and the backend failed) without memory. */
+void weight_widen(const struct cpu_kernels *kernels, const struct weight *weight, size_t first,
+                  size_t n, float *out);
+/* A weight of n_out x n_in float32 that owns its data; NULL (and the backend failed) without
+ * memory. */
 struct weight *weight_make(struct cpu_backend *cpu, size_t n_out, size_t n_in);
 
 /* linear.c */

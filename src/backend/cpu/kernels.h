@@ -1,7 +1,7 @@
 /* Inner loops of the ops, in one variant an instruction set (kernels_template.h holds the code).
  *
- * Within a variant, each output element is the same sequence of operations whatever the number of rows
- * and columns and wherever it stands among them. */
+ * Within a variant, each output element is the same sequence of operations whatever the number of
+ * rows and columns and wherever it stands among them. */
 #ifndef TOTO_BACKEND_CPU_KERNELS_H
 #define TOTO_BACKEND_CPU_KERNELS_H
 
@@ -10,19 +10,20 @@
 
 struct cpu_kernels {
     const char *name;
-    /* y[r, o] = sum_k x[r, k] w[o, k]; ld* are the strides of rows, in floats. w may be unaligned. */
-    void (*dots)(const float *x, size_t ldx, size_t n_rows, const void *w, size_t ldw, size_t n_outs,
-                 size_t n_in, float *y, size_t ldy);
+    /* y[r, o] = sum_k x[r, k] w[o, k]; ld* are the strides of rows, in floats. w may be unaligned.
+     */
+    void (*dots)(const float *x, size_t ldx, size_t n_rows, const void *w, size_t ldw,
+                 size_t n_outs, size_t n_in, float *y, size_t ldy);
     /* y[r, o] += sum_k x[r, k] b[k, o], the sum going on from y in the order of k. */
-    void (*gemm_add)(const float *x, size_t ldx, size_t n_rows, const float *b, size_t ldb, size_t n_outs,
-                     size_t n_in, float *y, size_t ldy);
+    void (*gemm_add)(const float *x, size_t ldx, size_t n_rows, const float *b, size_t ldb,
+                     size_t n_outs, size_t n_in, float *y, size_t ldy);
     /* out[i] = element i of src as float32, exactly. */
     void (*widen)(enum dtype dtype, const void *src, size_t n, float *out);
     /* out = silu(a) c, or a silu(c) if second. */
     void (*swiglu)(const float *a, const float *c, bool second, size_t n, float *out);
     /* out = alpha (y + bias) + beta residual; bias and residual may be NULL. */
-    void (*affine)(const float *y, const float *bias, float alpha, const float *residual, float beta, size_t n,
-                   float *out);
+    void (*affine)(const float *y, const float *bias, float alpha, const float *residual,
+                   float beta, size_t n, float *out);
     /* out = x / sqrt(mean(x^2) + eps) * scale; scale may be NULL. */
     void (*rms_norm)(const float *x, const float *scale, float eps, size_t n, float *out);
     /* x[i] = exp(x[i] - shift), and their sum. */

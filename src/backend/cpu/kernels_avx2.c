@@ -12,7 +12,7 @@
 #define DOT_OUTS 3
 #define GEMM_ROWS 6
 #define GEMM_VECS 2
-#define WIDEN_F16(src, out)                                                                             \
+#define WIDEN_F16(src, out)                                                                        \
     _mm256_storeu_ps(out, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(src))))
 #define VARIANT_NAME "AVX2"
 #define VARIANT cpu_kernels_avx2

@@ -12,7 +12,7 @@
 #define DOT_OUTS 6
 #define GEMM_ROWS 12
 #define GEMM_VECS 2
-#define WIDEN_F16(src, out)                                                                             \
+#define WIDEN_F16(src, out)                                                                        \
     _mm512_storeu_ps(out, _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(src))))
 #define VARIANT_NAME "AVX-512"
 #define VARIANT cpu_kernels_avx512

@@ -50,7 +50,7 @@ static size_t raw_width(const struct mixture_shape *shape)
     return shape->n_components * (shape->has_logits ? 4 : 3);
 }
 
-/* ---- Parameters ----------------------------------------------------------------------------------- */
+/* ---- Parameters ------------------------------------------------------------------------------ */
 
 static void params_rows(void *context, size_t begin, size_t end, size_t thread)
 {
@@ -76,11 +76,11 @@ void cpu_mixture_params(struct backend *backend, const struct mixture_params_arg
 {
     struct mixture_job job = {.kernels = cpu_of(backend)->kernels, .params = args};
     if (!backend->status)
-        rows_run(cpu_of(backend), args->n_rows, args->shape.n_steps * args->shape.n_components * 50, params_rows,
-                 &job);
+        rows_run(cpu_of(backend), args->n_rows, args->shape.n_steps * args->shape.n_components * 50,
+                 params_rows, &job);
 }
 
-/* ---- The next values ------------------------------------------------------------------------------ */
+/* ---- The next values ------------------------------------------------------------------------- */
 
 static float clean(float value)
 {
@@ -104,8 +104,8 @@ static float student_t(float df, float a, float b)
 }
 
 /* The mixture's mean or a draw, in scaled space, of step j of a row. */
-static float value_make(const struct mixture_job *job, const struct draw_row *row, size_t i, size_t j,
-                        const float *raw, float *probs)
+static float value_make(const struct mixture_job *job, const struct draw_row *row, size_t i,
+                        size_t j, const float *raw, float *probs)
 {
     const struct mixture_next_args *args = job->next;
     size_t n = args->shape.n_components;
@@ -137,7 +137,8 @@ static float value_make(const struct mixture_job *job, const struct draw_row *ro
     float cumulative = probs[0];
     while (k + 1 < n && cumulative <= u)
         cumulative += probs[++k];
-    t = injected ? floats(args->inject_t)[i * args->shape.patch + j] : student_t(df_of(df[k]), a, b);
+    t = injected ? floats(args->inject_t)[i * args->shape.patch + j]
+                 : student_t(df_of(df[k]), a, b);
     return loc[k] + scale_of(scale[k]) * t;
 }
 
@@ -146,7 +147,8 @@ static void next_rows(void *context, size_t begin, size_t end, size_t thread)
     const struct mixture_job *job = context;
     const struct mixture_next_args *args = job->next;
     const struct draw_row *rows = (const struct draw_row *)(const void *)integers(args->rows);
-    size_t patch = args->shape.patch, n_steps = args->shape.n_steps, width = raw_width(&args->shape);
+    size_t patch = args->shape.patch, n_steps = args->shape.n_steps,
+           width = raw_width(&args->shape);
     float *probs = job->scratch[thread];
     for (size_t i = begin; i < end; i++) {
         const struct draw_row *row = &rows[i];
@@ -154,7 +156,8 @@ static void next_rows(void *context, size_t begin, size_t end, size_t thread)
             continue;
         size_t at = (size_t)row->param_row;
         const float *raw = floats(args->raw) + at * n_steps * width;
-        const float *loc = floats(args->loc) + at * patch, *scale = floats(args->scale) + at * patch;
+        const float *loc = floats(args->loc) + at * patch,
+                    *scale = floats(args->scale) + at * patch;
         float *next = floats(args->next) + i * patch;
         if (!all_finite(raw, n_steps * width) && args->flags.memory)
             __atomic_store_n(&integers(args->flags)[row->series], 1, __ATOMIC_RELAXED);
@@ -162,7 +165,8 @@ static void next_rows(void *context, size_t begin, size_t end, size_t thread)
             if (row->override_row >= 0)
                 next[j] = floats(args->overrides)[(size_t)row->override_row * patch + j];
             else
-                next[j] = clean(value_make(job, row, i, j, raw + j * width, probs) * scale[j] + loc[j]);
+                next[j] =
+                    clean(value_make(job, row, i, j, raw + j * width, probs) * scale[j] + loc[j]);
         }
         if (!args->out.memory)
             continue;
@@ -180,7 +184,8 @@ static void next_run(struct backend *backend, const struct mixture_next_args *ar
     if (backend->status || !scratch_reserve(cpu))
         return;
     job.scratch = cpu->scratch;
-    rows_run(cpu, args->n_rows, args->shape.n_steps * (100 + 4 * args->shape.n_components), next_rows, &job);
+    rows_run(cpu, args->n_rows, args->shape.n_steps * (100 + 4 * args->shape.n_components),
+             next_rows, &job);
 }
 
 void cpu_mixture_mean(struct backend *backend, const struct mixture_next_args *args)

@@ -1,5 +1,5 @@
-/* Quantiles of samples: each row is sorted in place, by bits from the top (radix exchange: R. Sedgewick,
- * Algorithms), which needs no room and whose time has a bound. */
+/* Quantiles of samples: each row is sorted in place, by bits from the top (radix exchange: R.
+ * Sedgewick, Algorithms), which needs no room and whose time has a bound. */
 #include <string.h>
 
 #include "cpu_backend.h"

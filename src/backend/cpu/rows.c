@@ -4,7 +4,7 @@
 
 #include "cpu_backend.h"
 
-/* ---- RMS norm ------------------------------------------------------------------------------------- */
+/* ---- RMS norm -------------------------------------------------------------------------------- */
 
 struct norm_job {
     const struct rms_norm_args *args;
@@ -17,8 +17,8 @@ static void norm_rows(void *context, size_t begin, size_t end, size_t thread)
     const struct norm_job *job = context;
     const struct rms_norm_args *args = job->args;
     for (size_t row = begin; row < end; row++)
-        job->kernels->rms_norm(floats(args->x) + row * args->width, floats(args->scale), args->eps, args->width,
-                               floats(args->out) + row * args->width);
+        job->kernels->rms_norm(floats(args->x) + row * args->width, floats(args->scale), args->eps,
+                               args->width, floats(args->out) + row * args->width);
 }
 
 void cpu_rms_norm(struct backend *backend, const struct rms_norm_args *args)
@@ -28,7 +28,7 @@ void cpu_rms_norm(struct backend *backend, const struct rms_norm_args *args)
         rows_run(cpu_of(backend), args->n_rows, args->width / 4, norm_rows, &job);
 }
 
-/* ---- Copies --------------------------------------------------------------------------------------- */
+/* ---- Copies ---------------------------------------------------------------------------------- */
 
 struct copy_job {
     const struct copy_rows_args *args;
@@ -47,7 +47,8 @@ static void copy_rows(void *context, size_t begin, size_t end, size_t thread)
     for (size_t row = begin; row < end; row++) {
         if ((to && to[row] < 0) || (from && from[row] < 0))
             continue;
-        memcpy(dst + (to ? (size_t)to[row] : row) * bytes, src + (from ? (size_t)from[row] : row) * bytes, bytes);
+        memcpy(dst + (to ? (size_t)to[row] : row) * bytes,
+               src + (from ? (size_t)from[row] : row) * bytes, bytes);
     }
 }
 
@@ -64,7 +65,7 @@ void cpu_copy_rows(struct backend *backend, const struct copy_rows_args *args)
         rows_run(cpu_of(backend), args->n_rows, args->width * job.element / 8, copy_rows, &job);
 }
 
-/* ---- Heads ---------------------------------------------------------------------------------------- */
+/* ---- Heads ----------------------------------------------------------------------------------- */
 
 /* One part of a row on its way to its heads. */
 struct head_part {
@@ -154,7 +155,8 @@ static void split_rows(void *context, size_t begin, size_t end, size_t thread)
             z += k_width;
         }
         if (args->parts & QKV_V)
-            head_part(args, job->kernels, &v, z, floats(args->values) + (size_t)row->slot * v_width);
+            head_part(args, job->kernels, &v, z,
+                      floats(args->values) + (size_t)row->slot * v_width);
     }
 }
 
@@ -162,5 +164,6 @@ void cpu_split_qkv(struct backend *backend, const struct split_qkv_args *args)
 {
     struct split_job job = {args, cpu_of(backend)->kernels};
     if (!backend->status)
-        rows_run(cpu_of(backend), args->n_rows, 3 * args->n_heads * args->head_dim, split_rows, &job);
+        rows_run(cpu_of(backend), args->n_rows, 3 * args->n_heads * args->head_dim, split_rows,
+                 &job);
 }

@@ -1,6 +1,7 @@
-/* The thread pool. A loop is published as one 64-bit ticket, loop number and tasks left; a thread takes a
- * task by counting the ticket down with compare-and-swap, so a thread that comes late to a loop that is
- * over finds nothing to take, and the caller waits for tasks alone, never for a sleeping thread. */
+/* The thread pool. A loop is published as one 64-bit ticket, loop number and tasks left; a thread
+ * takes a task by counting the ticket down with compare-and-swap, so a thread that comes late to a
+ * loop that is over finds nothing to take, and the caller waits for tasks alone, never for a
+ * sleeping thread. */
 #ifdef __linux__
 #define _GNU_SOURCE
 #endif
@@ -16,8 +17,8 @@
 
 #include "../../base/memory.h"
 
-/* Rounds of waiting before a thread sleeps: some tens of microseconds, the length of the pauses between
- * the ops of one pass. */
+/* Rounds of waiting before a thread sleeps: some tens of microseconds, the length of the pauses
+ * between the ops of one pass. */
 enum { SPIN_ROUNDS = 4000 };
 
 struct thread_pool {
@@ -139,7 +140,8 @@ void thread_pool_run(struct thread_pool *pool, size_t n_tasks, thread_task *run,
     }
 }
 
-enum toto_status thread_pool_open(size_t n_threads, struct thread_pool **pool, struct toto_error *err)
+enum toto_status thread_pool_open(size_t n_threads, struct thread_pool **pool,
+                                  struct toto_error *err)
 {
     size_t bytes;
     *pool = NULL;
@@ -172,8 +174,8 @@ void thread_pool_close(struct thread_pool *pool)
 }
 
 #ifdef __linux__
-/* A cgroup path of this process for a controller ("" for version 2), or false. /proc/self/cgroup has
- * lines "id:controllers:path"; cgroups(7). */
+/* A cgroup path of this process for a controller ("" for version 2), or false. /proc/self/cgroup
+ * has lines "id:controllers:path"; cgroups(7). */
 static bool cgroup_path(const char *controller, char *path, size_t size)
 {
     char line[1024];
@@ -212,7 +214,8 @@ static bool numbers_read(const char *path, const char *format, long long *a, lon
     return found;
 }
 
-/* The smallest quota, in processors rounded up, of the process's cgroup and those above it; 0: none. */
+/* The smallest quota, in processors rounded up, of the process's cgroup and those above it; 0:
+ * none. */
 static size_t cgroup_processors(void)
 {
     const char *const roots[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/cpu"};
@@ -225,7 +228,8 @@ static size_t cgroup_processors(void)
             long long quota = -1, period = 100000, unused;
             const char *root = roots[2 - version];
             const char *inner = strcmp(path, "/") == 0 ? "" : path;
-            snprintf(name, sizeof name, version == 2 ? "%s%s/cpu.max" : "%s%s/cpu.cfs_quota_us", root, inner);
+            snprintf(name, sizeof name, version == 2 ? "%s%s/cpu.max" : "%s%s/cpu.cfs_quota_us",
+                     root, inner);
             bool found = numbers_read(name, "%lld %lld", &quota, &period);
             if (found && version == 1) {
                 snprintf(name, sizeof name, "%s%s/cpu.cfs_period_us", root, inner);

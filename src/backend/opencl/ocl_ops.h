@@ -7,6 +7,7 @@
 /* Bytes of one element of TENSOR_SCALE_STATE: 16 floats. */
 enum { OCL_STATE_BYTES = 64 };
 
+size_t ocl_row_block(const struct backend *, size_t series_rows, size_t width);
 void ocl_linear(struct backend *, const struct linear_args *);
 void ocl_linear_swiglu(struct backend *, const struct linear_swiglu_args *);
 void ocl_rms_norm(struct backend *, const struct rms_norm_args *);

@@ -1,0 +1,75 @@
+/* What every kernel file is put behind: storage types, exact products and sums of two floats.
+ *
+ * Weights and activations are stored as DTYPE_F32, DTYPE_F16 or DTYPE_BF16 (-D); arithmetic is in float. A
+ * tensor is two parameters, a global pointer and a ulong: the offset of its first element. A pointer of an
+ * absent tensor is NULL. Files of kernels choose the order of every sum themselves, so the compiler must not:
+ * a product and a sum that shall be one rounding are written MAD. */
+#pragma OPENCL FP_CONTRACT OFF
+
+#if !defined(DTYPE_F16) && !defined(DTYPE_BF16) && !defined(DTYPE_F32)
+#define DTYPE_F32
+#endif
+
+/* ---- Storage -------------------------------------------------------------------------------------- */
+
+#if defined(DTYPE_F32)
+typedef float stored;
+#else
+typedef ushort stored;
+#endif
+
+/* An f16 that a large value fits in is kept finite: outliers of scaled input reach 1e5. */
+inline float f16_range(float x)
+{
+    if (isinf(x))
+        return x;
+    x = x > 65504.0f ? 65504.0f : x;
+    return x < -65504.0f ? -65504.0f : x;
+}
+
+inline ushort bf16_of(float x)
+{
+    uint bits = as_uint(x);
+    if (isnan(x))
+        return (ushort)(bits >> 16 | 0x40u);
+    return (ushort)((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
+}
+
+#if defined(DTYPE_F32)
+inline float load1(global const stored *p) { return *p; }
+inline float4 load4(global const stored *p) { return *(global const float4 *)p; } /* aligned to 4 elements */
+inline void store1(float x, global stored *p) { *p = x; }
+inline void store4(float4 x, global stored *p) { *(global float4 *)p = x; }
+#elif defined(DTYPE_F16)
+inline float load1(global const stored *p) { return vload_half(0, (global const half *)p); }
+inline float4 load4(global const stored *p) { return vload_half4(0, (global const half *)p); }
+inline void store1(float x, global stored *p) { vstore_half_rte(f16_range(x), 0, (global half *)p); }
+inline void store4(float4 x, global stored *p)
+{
+    x = (float4)(f16_range(x.x), f16_range(x.y), f16_range(x.z), f16_range(x.w));
+    vstore_half4_rte(x, 0, (global half *)p);
+}
+#else
+inline float load1(global const stored *p) { return as_float((uint)*p << 16); }
+inline float4 load4(global const stored *p)
+{
+    uint4 bits = convert_uint4(*(global const ushort4 *)p);
+    return as_float4(bits << 16);
+}
+inline void store1(float x, global stored *p) { *p = bf16_of(x); }
+inline void store4(float4 x, global stored *p)
+{
+    *(global ushort4 *)p = (ushort4)(bf16_of(x.x), bf16_of(x.y), bf16_of(x.z), bf16_of(x.w));
+}
+#endif
+
+/* ---- Sums ----------------------------------------------------------------------------------------- */
+
+/* a b + c: one rounding where the device has that at full speed, else two, but always the same. */
+#if defined(FP_FAST_FMAF) || defined(HAS_NVIDIA)
+#define MAD(a, b, c) fma(a, b, c)
+#else
+#define MAD(a, b, c) ((a) * (b) + (c))
+#endif
+#define MAD4(a, b, c) \
+    MAD((a).w, (b).w, MAD((a).z, (b).z, MAD((a).y, (b).y, MAD((a).x, (b).x, c))))
