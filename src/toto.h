@@ -80,6 +80,12 @@ struct toto_table_options {
     size_t n_targets;
     const char *const *drops;   /* columns to leave out */
     size_t n_drops;
+    const char *const *pasts;   /* covariates of the past: seen by the targets, not written */
+    size_t n_pasts;
+    const char *const *knowns;  /* covariates known ahead of the forecast */
+    size_t n_knowns;
+    const char *future;         /* CSV of rows after the last of each series, with the known columns;
+                                 * NULL: they stand at the end of the series, their targets empty */
     const char *group;          /* column that groups the series of long input, or NULL */
     enum toto_on_error on_error; /* a bad cell spoils its series alone unless FAIL */
 };
@@ -102,6 +108,7 @@ struct toto_series_options {
     enum toto_fill fill;
     enum toto_group group; /* AUTO: wide all, long none */
     size_t context;        /* the last so many points are kept; 0: 4096 */
+    size_t future_steps;   /* most steps of known covariates kept beyond the context; 0: all */
     enum toto_on_error on_error;
 };
 

@@ -13,13 +13,22 @@ struct variate {
     struct time_axis axis; /* of the variate's group; of its own rows when it is bad */
 };
 
-/* Variates that see each other, on one regular time grid. Nothing here is padded to patches. */
+/* Variates that see each other, on one regular time grid. Nothing here is padded to patches. Targets
+ * come first, then covariates of the past: each series' own, in the order of series, a series' in the
+ * order of the input's columns. Known covariates stand aside, in the same order. */
 struct group {
-    size_t n_variates;
+    size_t n_variates;       /* targets (at least 1) and covariates of the past */
+    size_t n_past;           /* the last so many are covariates of the past: not written */
     size_t n_steps;          /* points of context, the same for all variates, at least 1 */
     float *values;           /* [n_variates][n_steps], finite; the fill value where missing */
     uint8_t *observed;       /* [n_variates][n_steps], 1 where a value was read */
-    const size_t *variates;  /* [n_variates]: each row's index into series->variates, ascending */
+    const size_t *variates;  /* [n_variates]: each row's index into series->variates, ascending;
+                              * SIZE_MAX for a covariate */
+    size_t n_known;          /* covariates known ahead */
+    size_t n_known_steps;    /* n_steps, and the steps that are known beyond it */
+    float *known;            /* [n_known][n_known_steps] from the start of the context on, finite; 0
+                              * where missing, whatever the fill is. NULL without any */
+    uint8_t *known_observed; /* [n_known][n_known_steps], 1 where a value was read */
 };
 
 struct toto_series {
