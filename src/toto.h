@@ -179,11 +179,16 @@ void toto_devices_free(struct toto_device_info *devices);
 
 enum toto_point { TOTO_POINT_MEDIAN, TOTO_POINT_MEAN };
 
+/* One pass up to 768 steps, and blocks of 768 (in whole patches) beyond. */
+#define TOTO_DECODE_BLOCK_AUTO SIZE_MAX
+
 struct toto_forecast_options {
     size_t horizon;           /* steps */
-    size_t n_samples;         /* trajectories; 0: the mean forecast alone */
+    size_t n_samples;         /* trajectories (Toto 1.0); 0: the mean forecast alone */
     size_t samples_per_batch; /* most trajectories in memory at once; 0: planned */
-    bool kv_cache;
+    bool kv_cache;            /* Toto 1.0; false: every step is computed anew */
+    size_t decode_block;      /* Toto 2.0: steps a block, whole patches; 0: one pass; TOTO_DECODE_BLOCK_AUTO */
+    bool extrapolate;         /* Toto 2.0: make up quantiles outside 0.1 to 0.9 */
     uint64_t seed;
     enum toto_point point;
     const double *quantiles;  /* ascending or not, each in [0, 1]; borrowed */

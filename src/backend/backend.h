@@ -276,8 +276,8 @@ struct quantiles_args {
     struct tensor quantiles, mean;
 };
 
-/* folded[s C + c, :] = sum_d heads[c, d] unembed[(first_step + s) D + d, :] and
- * bias[s C + c] = sum_d heads[c, d] unembed_bias[(first_step + s) D + d] + heads_bias[c], s < n_steps: unembedding and heads as one
+/* folded[s C + c, :] = sum_d heads[c, d] unembed[s D + d, :] and
+ * bias[s C + c] = sum_d heads[c, d] unembed_bias[s D + d] + heads_bias[c], s < n_steps: unembedding and heads as one
  * matrix (spec section 6, Fusion). Makes a weight; the caller frees it. */
 struct fold_args {
     const struct weight *heads, *unembed;
@@ -373,10 +373,25 @@ struct backend {
 /* Keeps the first error of an op. */
 void backend_fail(struct backend *backend, enum toto_status status, const struct toto_error *err);
 
+/* Clears the sticky error, for another try with less. False if the backend is beyond use. */
+bool backend_reset(struct backend *backend);
+
 /* The public device: a backend that runs. */
 struct toto_device {
     struct backend *backend;
+    bool automatic;    /* chosen by itself: a failure gives way to the CPU */
+    bool accelerator;  /* not the built-in CPU */
+    size_t n_threads;  /* of the CPU */
 };
+
+static inline bool device_is_accelerator(const struct toto_device *device)
+{
+    return device->accelerator;
+}
+
+/* The CPU in place of a device that was chosen by itself and failed, with a warning that says why (err). False: the
+ * device was named, or the CPU cannot be opened either; err then says what failed. */
+bool device_fall_back(struct toto_device *device, struct toto_error *err);
 
 /* ---- Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC 2011) */
 

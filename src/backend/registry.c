@@ -22,6 +22,13 @@ void backend_fail(struct backend *backend, enum toto_status status, const struct
     backend->error = *err;
 }
 
+bool backend_reset(struct backend *backend)
+{
+    struct toto_error ignored;
+    backend->status = TOTO_STATUS_OK;
+    return backend->ops->sync(backend, &ignored) == TOTO_STATUS_OK;
+}
+
 /* ---- Classes of devices ----------------------------------------------------------------------------- */
 
 /* A later class goes before an earlier one with `auto`, which takes none below INTEGRATED but the built-in CPU. */
@@ -198,8 +205,25 @@ enum toto_status toto_device_open(const char *name, enum toto_dtype dtype, size_
         mem_free(opened);
         return status;
     }
+    opened->automatic = !name || strcmp(name, "auto") == 0;
+    opened->accelerator = opened->backend->ops != cpu_backend_ops();
+    opened->n_threads = n_threads;
     *device = opened;
     return TOTO_STATUS_OK;
+}
+
+bool device_fall_back(struct toto_device *device, struct toto_error *err)
+{
+    struct backend *cpu;
+    if (!device->automatic)
+        return false;
+    log_warn("%s; the CPU goes on in its place", err->message);
+    if (cpu_backend_open(device->n_threads, &cpu, err))
+        return false;
+    device->backend->ops->close(device->backend);
+    device->backend = cpu;
+    device->accelerator = false;
+    return true;
 }
 
 void toto_device_free(struct toto_device *device)

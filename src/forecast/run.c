@@ -1,13 +1,11 @@
-/* Plans a run and streams it: batches of groups go through the decoder, results to the sink in order. */
+/* Plans a run and streams it: batches of groups go through the model's engine, results to the sink in order. */
 #include <string.h>
 #include <unistd.h>
 
 #include "../base/hash.h"
 #include "../base/log.h"
 #include "../base/memory.h"
-#include "../model/model.h"
-#include "../series/series.h"
-#include "decode.h"
+#include "engine.h"
 
 /* More rows than this in one pass gain nothing: the weights are read once for all of them. */
 enum { ROWS_PER_PASS = 2048 };
@@ -19,6 +17,7 @@ struct toto_forecast_options toto_forecast_defaults(void)
         .horizon = 96,
         .n_samples = 256,
         .kv_cache = true,
+        .decode_block = TOTO_DECODE_BLOCK_AUTO,
         .point = TOTO_POINT_MEDIAN,
         .quantiles = deciles,
         .n_quantiles = sizeof deciles / sizeof *deciles,
@@ -27,19 +26,13 @@ struct toto_forecast_options toto_forecast_defaults(void)
 
 /* ---- Plan -------------------------------------------------------------------------------------------- */
 
-/* What a run needs to know of its input and its model. */
 struct run_plan {
-    struct decode_shape shape; /* n_variates and max_patches: the most of any group */
-    size_t n_quantiles;        /* with the median, if that is the point forecast */
-    bool keep_samples;
-    size_t fixed_bytes;        /* model, folding and scratch, beside the decoder */
+    struct batch_shape shape;  /* n_variates and max_patches: the most of any group */
+    size_t n_quantiles;        /* rows of an engine's result: the options', then the median; or 0 */
+    size_t n_samples;          /* that are handed to the sink */
+    size_t trajectory_bytes;   /* of one group: they are what was asked for, and not held against the limit */
     size_t memory_bytes, least_bytes, limit_bytes;
 };
-
-static size_t patches_of(const struct toto1_config *config, const struct group *group)
-{
-    return (group->n_steps + config->patch - 1) / config->patch;
-}
 
 /* Half of the machine's memory, if nothing else is said. */
 static size_t default_limit(void)
@@ -48,76 +41,60 @@ static size_t default_limit(void)
     return pages > 0 && page > 0 ? (size_t)pages / 2 * (size_t)page : (size_t)1 << 30;
 }
 
-/* Bytes of a run in this shape, without what is allocated already. Trajectories of one group are not held
- * against the limit: they are what was asked for. */
-static size_t run_bytes(const struct run_plan *plan, const struct toto_model *model,
-                        const struct backend *backend)
+/* Bytes of a run in this shape, without what is allocated already. */
+static size_t run_bytes(const struct engine_request *request, const struct run_plan *plan,
+                        const struct batch_shape *shape)
 {
-    const struct decode_shape *shape = &plan->shape;
+    const struct engine_ops *engine = engine_of(request->model);
     /* Results of a batch, and those that wait for their turn. */
-    size_t results = 2 * shape->n_groups * shape->n_variates * shape->horizon * sizeof(float) *
-                     (1 + plan->n_quantiles + (plan->keep_samples ? shape->n_samples : 0));
-    return plan->fixed_bytes + results +
-           decoder_bytes(backend, &model->toto1.config, shape, plan->n_quantiles);
-}
-
-static size_t trajectory_bytes(const struct decode_shape *shape)
-{
-    return shape->n_variates * shape->horizon * shape->n_samples * sizeof(float);
-}
-
-/* Rows of the largest pass. */
-static size_t pass_rows(const struct decode_shape *shape)
-{
-    size_t context = shape->n_variates * (shape->max_patches + 1);
-    size_t samples = shape->n_variates * (shape->chunk ? shape->chunk : 1);
-    return shape->n_groups * (context > samples ? context : samples);
+    size_t results = 2 * shape->n_groups * shape->n_variates * request->options->horizon * sizeof(float) *
+                     (1 + plan->n_quantiles + plan->n_samples);
+    return engine->fixed_bytes(request, shape) + engine->batch_bytes(request, shape) + results +
+           request->backend->ops->scratch_bytes(request->backend, 0);
 }
 
 /* Grows samples at once, then groups at once, while both limits hold. */
-static void grow(struct run_plan *plan, const struct toto_model *model, const struct backend *backend,
-                 size_t most_samples, size_t n_groups, size_t budget)
+static void grow(const struct engine_request *request, struct run_plan *plan, size_t most_chunk,
+                 size_t n_groups, size_t budget)
 {
-    struct decode_shape *shape = &plan->shape;
-    const struct toto1_config *config = &model->toto1.config;
-    while (shape->chunk < most_samples) {
-        struct run_plan wider = *plan;
-        wider.shape.chunk = decode_chunk(backend, config, shape, 2 * shape->chunk);
-        if (wider.shape.chunk > most_samples)
-            wider.shape.chunk = most_samples;
-        if (run_bytes(&wider, model, backend) > budget || pass_rows(&wider.shape) > ROWS_PER_PASS)
-            break;
-        *plan = wider;
-    }
-    while (shape->n_groups < n_groups) {
-        struct run_plan wider = *plan;
-        wider.shape.n_groups = 2 * shape->n_groups < n_groups ? 2 * shape->n_groups : n_groups;
-        if (run_bytes(&wider, model, backend) > budget || pass_rows(&wider.shape) > ROWS_PER_PASS)
-            break;
-        *plan = wider;
+    const struct engine_ops *engine = engine_of(request->model);
+    for (;;) {
+        struct batch_shape wider = plan->shape;
+        if (wider.chunk < most_chunk) {
+            wider.chunk = engine->chunk(request, &wider, 2 * wider.chunk);
+            wider.chunk = wider.chunk < most_chunk ? wider.chunk : most_chunk;
+        } else if (wider.n_groups < n_groups) {
+            wider.n_groups = 2 * wider.n_groups < n_groups ? 2 * wider.n_groups : n_groups;
+        } else {
+            return;
+        }
+        if (run_bytes(request, plan, &wider) > budget || engine->rows(request, &wider) > ROWS_PER_PASS)
+            return;
+        plan->shape = wider;
     }
 }
 
 /* Indices of the passes are 32 bits wide. */
-static enum toto_status check_sizes(const struct decode_shape *shape, const struct toto1_config *config,
+static enum toto_status check_sizes(const struct engine_request *request, const struct batch_shape *shape,
                                     struct toto_error *err)
 {
-    size_t most = (size_t)INT32_MAX / 8, rows, points, patches_out;
-    patches_out = shape->horizon / config->patch + 1;
-    if (!size_mul(shape->n_variates, shape->max_patches + patches_out + 1, &rows) ||
-        !size_mul(rows, config->patch, &points) || points > most)
+    size_t patch = engine_of(request->model)->patch(request->model), rows, points;
+    size_t patches = shape->max_patches + engine_patches(request->options->horizon, patch) + 2;
+    if (!size_mul(shape->n_variates + shape->n_known, patches, &rows) || !size_mul(rows, patch, &points) ||
+        points > (size_t)INT32_MAX / 8)
         return toto_fail(err, TOTO_STATUS_RESOURCE,
                          "%zu variates together with contexts of %zu patches and a horizon of %zu are "
                          "more than one pass can index; lower --context or use --group none",
-                         shape->n_variates, shape->max_patches, shape->horizon);
+                         shape->n_variates, shape->max_patches, request->options->horizon);
     return TOTO_STATUS_OK;
 }
 
-static void measure_groups(const struct toto_series *series, const struct toto1_config *config,
-                           struct decode_shape *shape)
+static void measure_groups(const struct engine_request *request, const struct toto_series *series,
+                           struct batch_shape *shape)
 {
+    size_t patch = engine_of(request->model)->patch(request->model);
     for (size_t g = 0; g < series->n_groups; g++) {
-        size_t patches = patches_of(config, &series->groups[g]);
+        size_t patches = engine_patches(series->groups[g].n_steps, patch);
         if (patches > shape->max_patches)
             shape->max_patches = patches;
         if (series->groups[g].n_variates > shape->n_variates)
@@ -125,38 +102,28 @@ static void measure_groups(const struct toto_series *series, const struct toto1_
     }
 }
 
-static size_t positions_of(const struct decode_shape *shape, const struct toto1_config *config)
+static enum toto_status make_plan(const struct engine_request *request, const struct toto_series *series,
+                                  struct run_plan *plan, struct toto_error *err)
 {
-    return shape->max_patches + (shape->horizon + config->patch - 1) / config->patch + 1;
-}
-
-static enum toto_status make_plan(const struct toto_model *model, const struct backend *backend,
-                                  const struct toto_series *series,
-                                  const struct toto_forecast_options *options, struct run_plan *plan,
-                                  struct toto_error *err)
-{
-    const struct toto1_config *config = &model->toto1.config;
-    bool labels = toto1_has_labels(&model->toto1.tensors);
+    const struct toto_forecast_options *options = request->options;
+    const struct engine_ops *engine = engine_of(request->model);
+    size_t n_samples = engine->has_samples ? options->n_samples : 0;
     *plan = (struct run_plan){
-        .shape = {.n_groups = 1, .n_variates = 1, .max_patches = 1, .horizon = options->horizon,
-                  .n_samples = options->n_samples, .kv_cache = options->kv_cache, .labels = labels},
-        .n_quantiles = options->n_samples ? options->n_quantiles + 1 : 0,
-        .keep_samples = options->keep_samples,
+        .shape = {.n_groups = 1, .n_variates = 1, .max_patches = 1, .chunk = 1},
+        .n_quantiles = n_samples || !engine->has_samples ? options->n_quantiles + 1 : 0,
+        .n_samples = options->keep_samples ? n_samples : 0,
         .limit_bytes = options->memory ? options->memory : default_limit(),
     };
-    struct decode_shape *shape = &plan->shape;
-    measure_groups(series, config, shape);
-    enum toto_status status = check_sizes(shape, config, err);
-    if (status != TOTO_STATUS_OK)
+    struct batch_shape *shape = &plan->shape;
+    measure_groups(request, series, shape);
+    enum toto_status status = engine->check(request, err);
+    if (status != TOTO_STATUS_OK || (status = check_sizes(request, shape, err)))
         return status;
-    plan->fixed_bytes = toto1_net_bytes(config, backend, labels, positions_of(shape, config),
-                                        decode_fold_steps(config, shape)) +
-                        backend->ops->scratch_bytes(backend, config->d_model);
-    size_t most = options->samples_per_batch ? options->samples_per_batch : options->n_samples;
-    size_t most_chunk = decode_chunk(backend, config, shape, most);
-    shape->chunk = decode_chunk(backend, config, shape, 1);
-    size_t used = toto_memory_used(), trajectories = trajectory_bytes(shape);
-    plan->least_bytes = used + run_bytes(plan, model, backend) - trajectories;
+    plan->trajectory_bytes = shape->n_variates * options->horizon * n_samples * sizeof(float);
+    size_t most = options->samples_per_batch ? options->samples_per_batch : n_samples;
+    size_t most_chunk = engine->chunk(request, shape, most), used = toto_memory_used();
+    shape->chunk = engine->chunk(request, shape, 1);
+    plan->least_bytes = used + run_bytes(request, plan, shape) - plan->trajectory_bytes;
     if (plan->least_bytes > plan->limit_bytes)
         return toto_fail(err, TOTO_STATUS_RESOURCE,
                          "the run needs at least %zu MiB, %s %zu MiB; raise --memory, or lower "
@@ -164,9 +131,9 @@ static enum toto_status make_plan(const struct toto_model *model, const struct b
                          (plan->least_bytes >> 20) + 1,
                          options->memory ? "--memory is" : "half of this machine's memory is",
                          plan->limit_bytes >> 20);
-    grow(plan, model, backend, most_chunk, series->n_groups,
-         plan->limit_bytes - used + trajectories);
-    plan->memory_bytes = used + run_bytes(plan, model, backend);
+    grow(request, plan, most_chunk, series->n_groups,
+         plan->limit_bytes - used + plan->trajectory_bytes);
+    plan->memory_bytes = used + run_bytes(request, plan, shape);
     return TOTO_STATUS_OK;
 }
 
@@ -176,12 +143,13 @@ enum toto_status toto_forecast_plan(const struct toto_model *model, const struct
                                     struct toto_plan *plan, struct toto_error *err)
 {
     struct run_plan own;
-    enum toto_status status = make_plan(model, device->backend, series, options, &own, err);
+    const struct engine_request request = {model, device->backend, options};
+    enum toto_status status = make_plan(&request, series, &own, err);
     *plan = (struct toto_plan){
         .n_series = series->n_variates,
         .n_groups = series->n_groups,
         .groups_per_batch = own.shape.n_groups,
-        .samples_per_batch = options->n_samples ? own.shape.chunk : 0,
+        .samples_per_batch = engine_of(model)->has_samples && options->n_samples ? own.shape.chunk : 0,
         .memory_bytes = own.memory_bytes,
         .least_bytes = own.least_bytes,
         .limit_bytes = own.limit_bytes,
@@ -198,7 +166,8 @@ struct delivery {
     const struct toto_forecast_options *options;
     toto_forecast_sink *sink;
     void *user;
-    size_t n_quantiles; /* the options' and, last, the median where it is the point forecast */
+    size_t n_quantiles; /* the options' and, last, the median; or 0 */
+    size_t n_samples;   /* that go to the sink */
     float **waiting;    /* [n_variates]: mean, quantiles and samples of those whose turn has not come */
     size_t next;        /* the first variate that was not handed over */
 };
@@ -215,10 +184,10 @@ static enum toto_status deliver_ready(struct delivery *delivery, struct toto_err
         if (!values && series->variates[delivery->next].group != SIZE_MAX)
             break;
         if (values) {
-            bool median = options->n_samples && options->point == TOTO_POINT_MEDIAN;
+            bool median = delivery->n_quantiles && options->point == TOTO_POINT_MEDIAN;
             forecast.point = median ? values + delivery->n_quantiles * horizon : values;
             forecast.quantiles = values + horizon;
-            if (options->keep_samples)
+            if (delivery->n_samples)
                 forecast.samples = values + (1 + delivery->n_quantiles) * horizon;
         }
         enum toto_status status = delivery->sink(delivery->user, &forecast, err);
@@ -231,10 +200,10 @@ static enum toto_status deliver_ready(struct delivery *delivery, struct toto_err
 }
 
 static enum toto_status deliver_group(struct delivery *delivery, const struct group *group,
-                                      const struct decode_result *result, struct toto_error *err)
+                                      const struct engine_result *result, struct toto_error *err)
 {
     size_t horizon = delivery->options->horizon, points = group->n_variates * horizon;
-    size_t n_samples = delivery->options->keep_samples ? delivery->options->n_samples : 0;
+    size_t n_samples = delivery->n_samples;
     size_t bytes = (1 + delivery->n_quantiles + n_samples) * horizon * sizeof(float);
     for (size_t v = 0; v < group->n_variates; v++) {
         float *values = mem_alloc(bytes), *at = values;
@@ -255,18 +224,16 @@ static enum toto_status deliver_group(struct delivery *delivery, const struct gr
 /* ---- Run --------------------------------------------------------------------------------------------- */
 
 struct run {
-    const struct toto_model *model;
-    struct backend *backend;
+    struct engine_request request;
     const struct toto_series *series;
     struct run_plan plan;
-    struct toto1_net net;
-    struct decoder *decoder;
-    struct decode_shape decoder_shape; /* that it was opened for */
-    double *quantiles;
-    struct decode_group *groups; /* of a batch */
-    struct decode_result *results;
+    struct engine *engine;
+    struct batch_shape prepared; /* that the engine was prepared for; n_groups 0: for none */
+    struct engine_result *results; /* of a batch */
+    uint32_t (*keys)[2];
     int32_t *failed;
     struct delivery delivery;
+    size_t next; /* the first group that was not forecast */
 };
 
 /* The random stream of a series: its seed and the id of its first variate, well mixed (the finaliser of
@@ -281,140 +248,177 @@ static void stream_key(uint64_t seed, const char *id, uint32_t key[2])
     key[1] = (uint32_t)(mixed >> 32);
 }
 
-/* The shape of a batch that starts at group `first`: of its variates, and for the longest context among the
- * neighbours that may share a batch with it. */
-static struct decode_shape shape_at(const struct run *run, size_t first)
+static size_t group_patches(const struct run *run, const struct group *group)
 {
-    const struct toto1_config *config = &run->model->toto1.config;
-    struct decode_shape shape = run->plan.shape;
+    const struct toto_model *model = run->request.model;
+    return engine_patches(group->n_steps, engine_of(model)->patch(model));
+}
+
+/* Whether the group may run in a batch of this shape. */
+static bool fits(const struct run *run, const struct batch_shape *shape, const struct group *group)
+{
+    size_t patches = group_patches(run, group);
+    return shape->n_groups && group->n_variates == shape->n_variates && patches <= shape->max_patches &&
+           engine_of(run->request.model)->same_batch(&run->request, shape, patches, shape->max_patches);
+}
+
+/* The shape of a batch that starts at the next group: of its variates, and for the longest context among the
+ * neighbours that may share a batch with it. */
+static struct batch_shape next_shape(const struct run *run)
+{
+    struct batch_shape shape = run->plan.shape;
     const struct group *groups = run->series->groups;
-    size_t own = patches_of(config, &groups[first]);
-    shape.n_variates = groups[first].n_variates;
+    size_t own = group_patches(run, &groups[run->next]);
+    shape.n_variates = groups[run->next].n_variates;
     shape.max_patches = own;
-    for (size_t g = first; g < run->series->n_groups && groups[g].n_variates == shape.n_variates; g++) {
-        size_t patches = patches_of(config, &groups[g]);
-        if (!decode_same_blocks(run->backend, config, &shape, own, patches))
+    for (size_t g = run->next; g < run->series->n_groups; g++) {
+        size_t patches = group_patches(run, &groups[g]);
+        if (groups[g].n_variates != shape.n_variates ||
+            !engine_of(run->request.model)->same_batch(&run->request, &shape, own, patches))
             break;
         shape.max_patches = patches > shape.max_patches ? patches : shape.max_patches;
     }
     return shape;
 }
 
-static bool fits(const struct run *run, const struct group *group)
+/* The engine for the next group's batch; as it is if it will do. */
+static enum toto_status ready_engine(struct run *run, struct toto_error *err)
 {
-    const struct decode_shape *shape = &run->decoder_shape;
-    size_t patches = patches_of(&run->model->toto1.config, group);
-    return run->decoder && group->n_variates == shape->n_variates && patches <= shape->max_patches &&
-           decode_same_blocks(run->backend, &run->model->toto1.config, shape, patches, shape->max_patches);
+    if (fits(run, &run->prepared, &run->series->groups[run->next]))
+        return TOTO_STATUS_OK;
+    struct batch_shape shape = next_shape(run);
+    run->prepared.n_groups = 0;
+    enum toto_status status = engine_of(run->request.model)->prepare(run->engine, &shape, err);
+    if (status == TOTO_STATUS_OK)
+        run->prepared = shape;
+    return status;
 }
 
-/* A decoder for the batch that starts at group `first`; the last one if it will do. */
-static enum toto_status ready_decoder(struct run *run, size_t first, struct toto_error *err)
+/* Where the results of `count` groups go, in one block. */
+static void place_results(struct run *run, size_t count, float *values)
 {
-    enum toto_status status = TOTO_STATUS_OK;
-    if (fits(run, &run->series->groups[first]))
-        return status;
-    decoder_close(run->decoder);
-    run->decoder = NULL;
-    run->decoder_shape = shape_at(run, first);
-    size_t fold_steps = decode_fold_steps(&run->model->toto1.config, &run->decoder_shape);
-    if (fold_steps && !run->net.folded) {
-        double start = clock_seconds();
-        if ((status = toto1_net_fold(&run->net, fold_steps, err)))
-            return status;
-        log_info("folded %zu of %zu steps in %.1f ms", fold_steps, run->model->toto1.config.patch,
-                 1e3 * (clock_seconds() - start));
+    size_t points = run->prepared.n_variates * run->request.options->horizon;
+    for (size_t i = 0; i < count; i++) {
+        const struct group *group = &run->series->groups[run->next + i];
+        stream_key(run->request.options->seed, run->series->variates[group->variates[0]].id, run->keys[i]);
+        run->results[i] = (struct engine_result){.mean = values};
+        values += points;
+        if (run->plan.n_quantiles)
+            run->results[i].quantiles = values;
+        values += points * run->plan.n_quantiles;
+        if (run->plan.n_samples)
+            run->results[i].samples = values;
+        values += points * run->plan.n_samples;
+        run->failed[i] = 0;
     }
-    return decoder_open(&run->net, &run->decoder_shape, run->quantiles, run->plan.n_quantiles,
-                        &run->decoder, err);
 }
 
-static enum toto_status run_batch(struct run *run, size_t first, size_t count, struct toto_error *err)
+static enum toto_status run_batch(struct run *run, size_t count, struct toto_error *err)
 {
-    const struct toto_series *series = run->series;
-    size_t points = run->decoder_shape.n_variates * run->decoder_shape.horizon;
-    size_t n_samples = run->plan.keep_samples ? run->decoder_shape.n_samples : 0;
-    size_t bytes = count * points * (1 + run->plan.n_quantiles + n_samples) * sizeof(float);
-    float *values = mem_alloc(bytes), *at = values;
-    enum toto_status status;
+    const struct group *groups = &run->series->groups[run->next];
+    size_t points = run->prepared.n_variates * run->request.options->horizon;
+    size_t bytes = count * points * (1 + run->plan.n_quantiles + run->plan.n_samples) * sizeof(float);
+    float *values = mem_alloc(bytes);
     if (!values)
         return toto_fail_memory(err, "the forecasts of a batch", bytes);
-    for (size_t i = 0; i < count; i++) {
-        const struct group *group = &series->groups[first + i];
-        run->groups[i] = (struct decode_group){
-            .n_variates = group->n_variates,
-            .n_steps = group->n_steps,
-            .values = group->values,
-            .observed = group->observed,
-        };
-        stream_key(run->delivery.options->seed, series->variates[group->variates[0]].id,
-                   run->groups[i].key);
-        run->results[i] = (struct decode_result){.mean = at, .quantiles = at + points};
-        at += points * (1 + run->plan.n_quantiles);
-        if (n_samples)
-            run->results[i].samples = at;
-        at += points * n_samples;
-    }
-    status = decoder_run(run->decoder, run->groups, count, run->results, run->failed, err);
+    place_results(run, count, values);
+    enum toto_status status = engine_of(run->request.model)
+                                  ->run(run->engine, groups, count, (const uint32_t (*)[2])run->keys,
+                                        run->results, run->failed, err);
     for (size_t i = 0; i < count && status == TOTO_STATUS_OK; i++) {
-        const struct group *group = &series->groups[first + i];
         if (run->failed[i])
             status = toto_fail(err, TOTO_STATUS_DATA,
-                               "series \"%s\": the model's distribution is not finite; its values may "
-                               "be too large for float32", series->variates[group->variates[0]].id);
+                               "series \"%s\": the model's numbers are not finite; its values may be too "
+                               "large for float32", run->series->variates[groups[i].variates[0]].id);
         else
-            status = deliver_group(&run->delivery, group, &run->results[i], err);
+            status = deliver_group(&run->delivery, &groups[i], &run->results[i], err);
+        run->next += status == TOTO_STATUS_OK;
     }
     mem_free(values);
     return status;
 }
 
+/* Forecasts what is left, batch by batch. */
 static enum toto_status run_batches(struct run *run, struct toto_error *err)
 {
     const struct toto_series *series = run->series;
-    enum toto_status status = deliver_ready(&run->delivery, err);
-    for (size_t first = 0, count; first < series->n_groups && status == TOTO_STATUS_OK; first += count) {
-        status = ready_decoder(run, first, err);
+    enum toto_status status = TOTO_STATUS_OK;
+    while (run->next < series->n_groups && status == TOTO_STATUS_OK) {
+        status = ready_engine(run, err);
         if (status != TOTO_STATUS_OK)
             break;
-        for (count = 1; count < run->decoder_shape.n_groups && first + count < series->n_groups; count++)
-            if (!fits(run, &series->groups[first + count]))
-                break;
-        status = run_batch(run, first, count, err);
+        size_t count = 1;
+        while (count < run->prepared.n_groups && run->next + count < series->n_groups &&
+               fits(run, &run->prepared, &series->groups[run->next + count]))
+            count++;
+        status = run_batch(run, count, err);
     }
     return status;
 }
 
-static enum toto_status open_run(struct run *run, struct toto_error *err)
+static void close_engine(struct run *run)
 {
-    const struct toto_forecast_options *options = run->delivery.options;
-    size_t n_groups = run->plan.shape.n_groups, n_quantiles = run->plan.n_quantiles;
-    run->groups = mem_calloc(n_groups, sizeof *run->groups);
-    run->results = mem_calloc(n_groups, sizeof *run->results);
-    run->failed = mem_calloc(n_groups, sizeof *run->failed);
-    run->quantiles = mem_calloc(n_quantiles + 1, sizeof *run->quantiles);
-    run->delivery.waiting = mem_calloc(run->series->n_variates, sizeof *run->delivery.waiting);
-    if (!run->groups || !run->results || !run->failed || !run->quantiles || !run->delivery.waiting)
-        return toto_fail_memory(err, "the run", n_groups * sizeof *run->groups);
-    for (size_t i = 0; i + 1 < n_quantiles; i++)
-        run->quantiles[i] = options->quantiles[i];
-    if (n_quantiles)
-        run->quantiles[n_quantiles - 1] = 0.5;
-    return toto1_net_open(&run->model->toto1.config, &run->model->toto1.tensors, run->backend,
-                          positions_of(&run->plan.shape, &run->model->toto1.config), &run->net, err);
+    engine_of(run->request.model)->close(run->engine);
+    run->engine = NULL;
+    run->prepared.n_groups = 0;
+    mem_free(run->results);
+    mem_free(run->keys);
+    mem_free(run->failed);
+    run->results = NULL;
+    run->keys = NULL;
+    run->failed = NULL;
 }
 
-static void close_run(struct run *run)
+/* Runs on the request's backend as planned, from the next group on. */
+static enum toto_status run_as_planned(struct run *run, struct toto_error *err)
 {
-    decoder_close(run->decoder);
-    toto1_net_close(&run->net);
-    for (size_t i = 0; run->delivery.waiting && i < run->series->n_variates; i++)
-        mem_free(run->delivery.waiting[i]);
-    mem_free(run->delivery.waiting);
-    mem_free(run->groups);
-    mem_free(run->results);
-    mem_free(run->failed);
-    mem_free(run->quantiles);
+    size_t n = run->plan.shape.n_groups;
+    enum toto_status status = TOTO_STATUS_OK;
+    run->results = mem_calloc(n, sizeof *run->results);
+    run->keys = mem_calloc(n, sizeof *run->keys);
+    run->failed = mem_calloc(n, sizeof *run->failed);
+    if (!run->results || !run->keys || !run->failed)
+        status = toto_fail_memory(err, "the run", n * sizeof *run->results);
+    if (status == TOTO_STATUS_OK)
+        status = engine_of(run->request.model)->open(&run->request, &run->plan.shape, &run->engine, err);
+    if (status == TOTO_STATUS_OK)
+        status = run_batches(run, err);
+    close_engine(run);
+    return status;
+}
+
+/* Less at once: half of the groups, then half of the samples. False at one row of blocks. */
+static bool shrink(struct run *run)
+{
+    struct batch_shape *shape = &run->plan.shape, smaller = *shape;
+    if (shape->n_groups > 1)
+        smaller.n_groups = shape->n_groups / 2;
+    else
+        smaller.chunk = engine_of(run->request.model)->chunk(&run->request, shape, shape->chunk / 2);
+    if (smaller.n_groups == shape->n_groups && smaller.chunk >= shape->chunk)
+        return false;
+    *shape = smaller;
+    return true;
+}
+
+/* What a device that fails leads to: less at once, with the same bytes; then, if it was chosen by itself, the CPU for
+ * the series that are not yet written. */
+static enum toto_status run_on(struct run *run, struct toto_device *device, struct toto_error *err)
+{
+    enum toto_status status;
+    while ((status = run_as_planned(run, err)) == TOTO_STATUS_RESOURCE && device_is_accelerator(device)) {
+        if (backend_reset(device->backend) && shrink(run)) {
+            log_info("%s; going on with %zu groups and %zu samples at once", err->message,
+                     run->plan.shape.n_groups, run->plan.shape.chunk);
+            continue;
+        }
+        if (!device_fall_back(device, err))
+            break;
+        run->request.backend = device->backend;
+        if ((status = make_plan(&run->request, run->series, &run->plan, err)))
+            break;
+    }
+    return status;
 }
 
 enum toto_status toto_forecast_run(const struct toto_model *model, struct toto_device *device,
@@ -423,16 +427,24 @@ enum toto_status toto_forecast_run(const struct toto_model *model, struct toto_d
                                    void *user, struct toto_error *err)
 {
     struct run run = {
-        .model = model, .backend = device->backend, .series = series,
+        .request = {model, device->backend, options}, .series = series,
         .delivery = {.series = series, .options = options, .sink = sink, .user = user},
     };
-    enum toto_status status = make_plan(model, run.backend, series, options, &run.plan, err);
+    enum toto_status status = make_plan(&run.request, series, &run.plan, err);
     if (status != TOTO_STATUS_OK)
         return status;
     run.delivery.n_quantiles = run.plan.n_quantiles;
-    toto_memory_set_limit(options->memory ? run.plan.limit_bytes + trajectory_bytes(&run.plan.shape) : 0);
-    if ((status = open_run(&run, err)) == TOTO_STATUS_OK)
-        status = run_batches(&run, err);
-    close_run(&run);
+    run.delivery.n_samples = run.plan.n_samples;
+    toto_memory_set_limit(options->memory ? run.plan.limit_bytes + run.plan.trajectory_bytes : 0);
+    size_t bytes = series->n_variates * sizeof *run.delivery.waiting;
+    run.delivery.waiting = mem_calloc(series->n_variates, sizeof *run.delivery.waiting);
+    if (!run.delivery.waiting)
+        return toto_fail_memory(err, "the run", bytes);
+    status = deliver_ready(&run.delivery, err);
+    if (status == TOTO_STATUS_OK)
+        status = run_on(&run, device, err);
+    for (size_t i = 0; i < series->n_variates; i++)
+        mem_free(run.delivery.waiting[i]);
+    mem_free(run.delivery.waiting);
     return status;
 }

@@ -8,4 +8,7 @@
 /* n_threads 0: the processors that the affinity mask and the cgroup quota allow. */
 enum toto_status cpu_backend_open(size_t n_threads, struct backend **backend, struct toto_error *err);
 
+/* What tells a CPU backend from others. */
+const struct backend_ops *cpu_backend_ops(void);
+
 #endif

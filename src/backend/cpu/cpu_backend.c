@@ -239,6 +239,11 @@ static const struct backend_ops cpu_ops = {
     .quantile_patch = cpu_quantile_patch,
 };
 
+const struct backend_ops *cpu_backend_ops(void)
+{
+    return &cpu_ops;
+}
+
 enum toto_status cpu_backend_open(size_t n_threads, struct backend **backend,
                                   struct toto_error *err)
 {
