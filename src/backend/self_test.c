@@ -100,9 +100,9 @@ static void attention_run(struct bench *bench, float *values)
     if (!bench->status)
         bench->backend->ops->attention(
             bench->backend, &(struct attention_args){.q = q, .keys = keys, .values = cache, .rows = at, .out = out,
-                                                     .n_rows = ROWS, .n_heads = HEADS, .n_groups = HEADS, .head_dim = HEAD_DIM,
-                                                     .value_dim = HEAD_DIM,
-                                                     .run = 1, .scale = 0.25f});
+                                                     .n_rows = ROWS, .n_heads = HEADS, .n_groups = HEADS,
+                                                     .head_dim = HEAD_DIM, .value_dim = HEAD_DIM, .run = 1,
+                                                     .scale = 0.25f});
     bench_end(bench, out, values);
 }
 

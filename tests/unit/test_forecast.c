@@ -27,7 +27,7 @@ static int open_fixture(void **state)
     static struct fixture fixture;
     struct toto_error err;
     assert_int_equal(toto_model_open(MODELS "d1", &fixture.model, &err), TOTO_STATUS_OK);
-    assert_int_equal(toto_device_open("cpu", 2, &fixture.device, &err), TOTO_STATUS_OK);
+    assert_int_equal(toto_device_open("cpu", TOTO_DTYPE_F32, 2, &fixture.device, &err), TOTO_STATUS_OK);
     *state = &fixture;
     return 0;
 }
