@@ -57,6 +57,7 @@ const struct tensor_view *tensor_find(struct tensor_finder *find, const char *na
     assert(find->list->n < find->list->capacity);
     find->list->views[find->list->n++] = tensor;
     find->list->n_elements += tensor->n_elements;
+    find->list->n_parameters += n_dims ? tensor->n_elements : 0; /* a scalar is no parameter: Toto 2.0's tau */
     return tensor;
 }
 

@@ -11,7 +11,7 @@
 struct tensor_list {
     const struct tensor_view **views;
     size_t n, capacity;
-    uint64_t n_elements;
+    uint64_t n_elements, n_parameters;
 };
 
 /* Finds tensors by name and shape; after the first failure later calls do nothing. */

@@ -148,7 +148,7 @@ void toto_model_inspect(const struct toto_model *model, struct toto_model_info *
 {
     *info = (struct toto_model_info){
         .path = model->checkpoint.path,
-        .n_parameters = tensors_of(model)->n_elements,
+        .n_parameters = tensors_of(model)->n_parameters,
         .n_tensors = model->checkpoint.n_tensors,
         .n_files = model->checkpoint.n_files,
         .attributes = model->attributes,

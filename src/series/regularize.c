@@ -129,11 +129,57 @@ static enum toto_status check_distinct(const struct toto_table *table, const str
     return TOTO_STATUS_OK;
 }
 
-/* The most frequent difference of neighbours. */
-static enum toto_status step_find(const struct toto_table *table, struct key_axis *axis,
-                                  struct toto_error *err)
+/* Rows of a file of the future come after all others. */
+static enum toto_status check_future(const struct toto_table *table, const struct key_axis *axis,
+                                     size_t n_input, struct toto_error *err)
 {
-    size_t n = axis->n_rows - 1, i = 1, bytes = SIZE_MAX;
+    size_t future = 0, latest = axis->n_rows, line, latest_line;
+    while (future < axis->n_rows && axis->rows[future] < table->future.first_row)
+        future++;
+    while (axis->rows[latest - 1] >= table->future.first_row)
+        latest--;
+    if (future == axis->n_rows || (future == n_input && row_time(table, axis, future) >
+                                                            row_time(table, axis, future - 1)))
+        return TOTO_STATUS_OK;
+    char time[TIME_TEXT_SIZE], latest_time[TIME_TEXT_SIZE], key[80];
+    const char *path = table_place(table, axis->rows[future], &line);
+    const char *latest_path = table_place(table, axis->rows[latest - 1], &latest_line);
+    time_show(table, axis->rows[future], time);
+    time_show(table, axis->rows[latest - 1], latest_time);
+    return table_fail(table, TOTO_STATUS_DATA, path, line, table->time_column, err,
+                      "%sthe future begins after %s, the last time of the input (%s:%zu), and %s "
+                      "is not; leave out the row",
+                      key_show(table, axis->rows[future], key), latest_time, latest_path,
+                      latest_line, time);
+}
+
+static bool has_value(const struct toto_table *table, size_t row, size_t first, size_t count)
+{
+    for (size_t i = first; i < first + count; i++)
+        if (!isnan(table_value(table, row, i)))
+            return true;
+    return false;
+}
+
+/* The rows before those that only tell what is known ahead; all of them where no target would be
+ * left. */
+static size_t context_rows(const struct toto_table *table, const struct key_axis *axis)
+{
+    size_t n_seen = table->n_targets + table->n_pasts, n_context = axis->n_rows;
+    for (size_t i = axis->n_rows; i > 0; i--) {
+        if (has_value(table, axis->rows[i - 1], 0, n_seen))
+            return n_context;
+        if (has_value(table, axis->rows[i - 1], n_seen, table->n_knowns))
+            n_context = i - 1;
+    }
+    return axis->n_rows;
+}
+
+/* The most frequent difference of neighbours among the first n_rows. */
+static enum toto_status step_find(const struct toto_table *table, struct key_axis *axis,
+                                  size_t n_rows, struct toto_error *err)
+{
+    size_t n = n_rows - 1, i = 1, bytes = SIZE_MAX;
     axis->step = (int64_t)distance(axis->first, row_time(table, axis, 1));
     while (i < n &&
            distance(row_time(table, axis, i), row_time(table, axis, i + 1)) == (uint64_t)axis->step)
@@ -184,7 +230,7 @@ static bool is_one_day_of_month(const struct toto_table *table, const struct key
 {
     int first, day;
     struct time_format format = table->format;
-    if (axis->last > INT64_MAX - later)
+    if (axis->end > INT64_MAX - later)
         return false;
     for (size_t i = 0; i < axis->n_rows; i++) {
         format.offset_minutes = table_offset_minutes(table, axis->rows[i]);
@@ -237,18 +283,22 @@ static enum toto_status check_grid(const struct toto_table *table, const struct 
 enum toto_status key_axis_find(const struct toto_table *table, uint32_t *rows, size_t n_rows,
                                struct key_axis *axis, struct toto_error *err)
 {
-    assert(n_rows > 0);
-    *axis = (struct key_axis){.rows = rows, .n_rows = n_rows, .step = 1};
-    if (table->time_column == SIZE_MAX) {
-        axis->last = (int64_t)n_rows - 1;
-        return TOTO_STATUS_OK;
-    }
-    enum toto_status status = rows_sort(table, rows, n_rows, err);
-    if (status)
+    size_t n_input = n_rows;
+    while (n_input > 0 && rows[n_input - 1] >= table->future.first_row)
+        n_input--;
+    assert(n_input > 0);
+    *axis = (struct key_axis){.rows = rows, .n_rows = n_rows, .n_context = n_input, .step = 1};
+    enum toto_status status = TOTO_STATUS_OK;
+    if (table->time_column != SIZE_MAX && (status = rows_sort(table, rows, n_rows, err)))
         return status;
+    if (table->future.first_row == SIZE_MAX && table->n_knowns)
+        axis->n_context = context_rows(table, axis);
     axis->first = row_time(table, axis, 0);
-    axis->last = row_time(table, axis, n_rows - 1);
-    if (n_rows == 1) {
+    axis->last = row_time(table, axis, axis->n_context - 1);
+    axis->end = row_time(table, axis, n_rows - 1);
+    if (table->time_column == SIZE_MAX)
+        return TOTO_STATUS_OK;
+    if (n_input == 1) {
         size_t line;
         char key[80];
         const char *path = table_place(table, rows[0], &line);
@@ -259,7 +309,9 @@ enum toto_status key_axis_find(const struct toto_table *table, uint32_t *rows, s
             "column",
             key_show(table, rows[0], key));
     }
-    if ((status = check_distinct(table, axis, err)) || (status = step_find(table, axis, err)) ||
+    if ((status = check_future(table, axis, n_input, err)) ||
+        (status = check_distinct(table, axis, err)) ||
+        (status = step_find(table, axis, n_input, err)) ||
         (status = check_grid(table, axis, err)))
         axis->step = 0;
     return status;
@@ -301,7 +353,10 @@ void regularize_values(const struct toto_table *table, const struct key_axis *ax
 {
     uint64_t step = (uint64_t)axis->step;
     struct anchor before = {0};
-    size_t i = axis->n_rows, next = 0; /* next: first point that is not written yet */
+    size_t n_rows = axis->n_rows, next = 0; /* next: first point that is not written yet */
+    while (n_rows > 0 && row_time(table, axis, n_rows - 1) > last)
+        n_rows--;
+    size_t i = n_rows;
     /* Back to the first row in the window, and on to the last observed row before it. */
     while (i > 0) {
         uint64_t back = distance(row_time(table, axis, i - 1), last) / step;
@@ -313,7 +368,7 @@ void regularize_values(const struct toto_table *table, const struct key_axis *ax
         i--;
     }
     memset(observed, 0, n_steps);
-    for (; i < axis->n_rows; i++) {
+    for (; i < n_rows; i++) {
         uint64_t back = distance(row_time(table, axis, i), last) / step;
         float x = table_value(table, axis->rows[i], value);
         if (back >= n_steps || isnan(x))

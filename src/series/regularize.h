@@ -4,16 +4,21 @@
 
 #include "../table/table.h"
 
-/* The rows of a key on their own time grid, last - k * step. */
+/* The rows of a key on their own time grid, last - k * step. Rows after those of the context hold
+ * the future of known covariates, and no target. */
 struct key_axis {
     const uint32_t *rows; /* [n_rows] of the table, by time */
-    size_t n_rows;
-    int64_t first, last, step;
+    size_t n_rows, n_context;
+    int64_t first, last, step; /* last: of the context */
+    int64_t end;               /* of all rows */
 };
 
 /* Sorts the key's rows by time and finds its step: the most frequent difference of neighbours (of
- * equally frequent ones the smallest), which all times must fit. TOTO_STATUS_DATA on two rows of
- * one time, on a single row and on times off the grid. */
+ * equally frequent ones the smallest), which all times must fit. The future is what the table has
+ * from a file of its own, which has no say in the step; else, where covariates are known ahead, the
+ * rows at the end without any target or covariate of the past, from the first that has a known
+ * value on. TOTO_STATUS_DATA on two rows of one time, on a single row, on times off the grid and on
+ * a future that does not come after the context. */
 enum toto_status key_axis_find(const struct toto_table *table, uint32_t *rows, size_t n_rows,
                                struct key_axis *axis, struct toto_error *err);
 
@@ -21,7 +26,7 @@ enum toto_status key_axis_find(const struct toto_table *table, uint32_t *rows, s
 size_t grid_points(int64_t first, int64_t last, int64_t step, size_t most);
 
 /* Fills values and observed [n_steps] of the grid that ends at last; axis fits that grid. What was
- * observed before the window counts in the fill. */
+ * observed before the window counts in the fill; rows after it are passed over. */
 void regularize_values(const struct toto_table *table, const struct key_axis *axis, size_t value,
                        int64_t last, size_t n_steps, enum toto_fill fill, float *values,
                        uint8_t *observed);

@@ -31,17 +31,34 @@ static bool dict_grow(struct dict *dict)
     return true;
 }
 
+/* The bucket that holds the text, or the free one where it belongs; there are buckets. */
+static size_t bucket_find(const struct dict *dict, const char *text, size_t length, uint64_t hash)
+{
+    size_t at = hash & (dict->n_buckets - 1);
+    for (; dict->buckets[at]; at = (at + 1) & (dict->n_buckets - 1)) {
+        const struct dict_entry *entry = &dict->entries[dict->buckets[at] - 1];
+        if (entry->hash == hash && entry->length == length && !memcmp(entry->text, text, length))
+            break;
+    }
+    return at;
+}
+
+size_t dict_find(const struct dict *dict, const char *text, size_t length)
+{
+    if (dict->n_buckets == 0)
+        return SIZE_MAX;
+    uint32_t found = dict->buckets[bucket_find(dict, text, length, hash_fnv1a(text, length))];
+    return found ? found - 1 : SIZE_MAX;
+}
+
 size_t dict_add(struct dict *dict, const char *text, size_t length)
 {
     if (dict->n_entries >= dict->n_buckets / 2 && !dict_grow(dict))
         return SIZE_MAX;
     uint64_t hash = hash_fnv1a(text, length);
-    size_t at = hash & (dict->n_buckets - 1);
-    for (; dict->buckets[at]; at = (at + 1) & (dict->n_buckets - 1)) {
-        const struct dict_entry *entry = &dict->entries[dict->buckets[at] - 1];
-        if (entry->hash == hash && entry->length == length && !memcmp(entry->text, text, length))
-            return dict->buckets[at] - 1;
-    }
+    size_t at = bucket_find(dict, text, length, hash);
+    if (dict->buckets[at])
+        return dict->buckets[at] - 1;
     char *copy = arena_strndup(&dict->arena, text, length);
     if (!copy)
         return SIZE_MAX;

@@ -21,6 +21,8 @@ struct dict {
 
 /* Number of the text, which is added if it is new; SIZE_MAX if there is no memory. */
 size_t dict_add(struct dict *dict, const char *text, size_t length);
+/* Number of the text; SIZE_MAX if the dict has it not. */
+size_t dict_find(const struct dict *dict, const char *text, size_t length);
 void dict_free(struct dict *dict);
 
 #endif

@@ -48,7 +48,7 @@ static size_t name_distance(const char *a, const char *b)
     return row[n];
 }
 
-/* Names of the columns that have the role, as many as fit. */
+/* Names of the columns that have the role (all: of every column), as many as fit. */
 static void list_names(const struct toto_table *table, enum column_role role, bool all,
                        const char *between, char *out, size_t size)
 {
@@ -103,7 +103,8 @@ static enum toto_status role_set(struct toto_table *table, const char *option, c
 {
     static const char *const options[] = {
         [COLUMN_DROPPED] = "--drop", [COLUMN_ID] = "--id",        [COLUMN_TIME] = "--time",
-        [COLUMN_GROUP] = "--group",  [COLUMN_VALUE] = "--target",
+        [COLUMN_GROUP] = "--group",  [COLUMN_VALUE] = "--target", [COLUMN_PAST] = "--past",
+        [COLUMN_KNOWN] = "--known",
     };
     size_t found;
     enum toto_status status = find_named(table, option, name, path, &found, err);
@@ -143,7 +144,27 @@ static enum toto_status roles_given(struct toto_table *table,
             return status;
         table->n_values++;
     }
+    for (size_t i = 0; i < options->n_pasts; i++)
+        if ((status = role_set(table, "past", options->pasts[i], path, COLUMN_PAST, NULL, err)))
+            return status;
+    for (size_t i = 0; i < options->n_knowns; i++)
+        if ((status = role_set(table, "known", options->knowns[i], path, COLUMN_KNOWN, NULL, err)))
+            return status;
     return TOTO_STATUS_OK;
+}
+
+/* Covariates come in the order of the input. */
+static void covariates_append(struct toto_table *table)
+{
+    table->n_targets = table->n_values;
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (table->columns[i].role == COLUMN_PAST)
+            table->values[table->n_values++] = i;
+    table->n_pasts = table->n_values - table->n_targets;
+    for (size_t i = 0; i < table->n_columns; i++)
+        if (table->columns[i].role == COLUMN_KNOWN)
+            table->values[table->n_values++] = i;
+    table->n_knowns = table->n_values - table->n_targets - table->n_pasts;
 }
 
 /* Long or wide, and the id and value columns of long input. */
@@ -217,7 +238,9 @@ static enum toto_status roles_of_rest(struct toto_table *table, const struct csv
         list_names(table, COLUMN_NONE, false, ",", names, sizeof names);
         return table_fail(
             table, TOTO_STATUS_DATA, header->path, header->line, i, err,
-            "is neither id, time nor value of long input; leave it out with --drop %s", names);
+            "is neither id, time nor value of long input; name a covariate with --past or --known, "
+            "or leave it out with --drop %s",
+            names);
     }
     return TOTO_STATUS_OK;
 }
@@ -290,7 +313,15 @@ static void roles_log(const struct toto_table *table, const struct csv_row *head
              table->layout == TOTO_LAYOUT_WIDE ? "wide" : "long", delimiter,
              table->id_column == SIZE_MAX ? "none" : table->columns[table->id_column].name,
              table->time_column == SIZE_MAX ? "none" : table->columns[table->time_column].name,
-             table->n_values, table->n_values == 1 ? "" : "s", names);
+             table->n_targets, table->n_targets == 1 ? "" : "s", names);
+    if (table->n_pasts) {
+        list_names(table, COLUMN_PAST, false, ", ", names, sizeof names);
+        log_info("covariates of the past: %s", names);
+    }
+    if (table->n_knowns) {
+        list_names(table, COLUMN_KNOWN, false, ", ", names, sizeof names);
+        log_info("covariates known ahead: %s", names);
+    }
 }
 
 enum toto_status table_roles_find(struct toto_table *table,
@@ -308,6 +339,7 @@ enum toto_status table_roles_find(struct toto_table *table,
     if ((status = layout_find(table, options, header, err)) ||
         (status = roles_of_rest(table, header, err)))
         return status;
+    covariates_append(table);
     header_warn(table, header);
     roles_log(table, header);
     return TOTO_STATUS_OK;

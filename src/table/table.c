@@ -39,7 +39,10 @@ enum toto_status table_fail(const struct toto_table *table, enum toto_status sta
     va_end(args);
     if (column >= table->n_columns)
         return toto_fail(err, status, "%s:%zu:%zu: %s", path, line, column + 1, rest);
-    return toto_fail(err, status, "%s:%zu:%zu: column \"%.100s\": %s", path, line, column + 1,
+    size_t field = table->future.fields && path == table->future.path
+                       ? table->future.fields[column]
+                       : column;
+    return toto_fail(err, status, "%s:%zu:%zu: column \"%.100s\": %s", path, line, field + 1,
                      table->columns[column].name, rest);
 }
 
@@ -205,10 +208,10 @@ static enum toto_status time_read(struct toto_table *table, const struct csv_row
     return format_join(table, row, &format, err);
 }
 
-/* Whether any value cell of the row, or of a row before it, is a number. */
+/* Whether any target cell of the row, or of a row before it, is a number. */
 static bool has_number(const struct toto_table *table, const struct csv_row *row)
 {
-    for (size_t i = 0; i < table->n_values; i++) {
+    for (size_t i = 0; i < table->n_targets; i++) {
         const char *text = row->cells[table->values[i]].text;
         size_t length = row->cells[table->values[i]].length;
         float value;
@@ -227,7 +230,8 @@ static enum toto_status value_fail(const struct toto_table *table, const struct 
     const struct csv_cell *cell = &row->cells[column];
     char shown[SHOWN_BYTES + 8];
     const char *advice = "";
-    if (table->layout == TOTO_LAYOUT_WIDE && !table->columns[column].numeric) {
+    if (table->layout == TOTO_LAYOUT_WIDE && table->columns[column].role == COLUMN_VALUE &&
+        !table->columns[column].numeric) {
         if (!has_number(table, row))
             advice = "; there is no numeric column, and a forecast needs one";
         else
@@ -259,7 +263,7 @@ static enum toto_status values_read(struct toto_table *table, const struct csv_r
         if (is_spoiled(key, i))
             continue;
         value_fail(table, row, column, wrong, err);
-        if ((status = spoil(table, key, i, err)))
+        if ((status = spoil(table, key, i < table->n_targets ? i : SIZE_MAX, err)))
             return status;
     }
     return TOTO_STATUS_OK;
@@ -307,8 +311,8 @@ static enum toto_status group_read(struct toto_table *table, const struct csv_ro
     return spoil(table, key, SIZE_MAX, err);
 }
 
-static enum toto_status row_read(struct toto_table *table, const struct csv_row *row,
-                                 struct toto_error *err)
+enum toto_status table_row_add(struct toto_table *table, const struct csv_row *row,
+                               struct toto_error *err)
 {
     enum toto_status status = row_reserve(table, err);
     size_t number = 0, at;
@@ -322,7 +326,8 @@ static enum toto_status row_read(struct toto_table *table, const struct csv_row 
     block->lines[at] = (uint32_t)row->line;
     if (block->keys)
         block->keys[at] = (uint32_t)number;
-    if (table->group_column != SIZE_MAX && (status = group_read(table, row, key, err)))
+    if (table->group_column != SIZE_MAX && table->n_rows < table->future.first_row &&
+        (status = group_read(table, row, key, err)))
         return status;
     if (block->times &&
         (status = time_read(table, row, &block->times[at], &block->offsets[at], err))) {
@@ -398,7 +403,7 @@ static enum toto_status on_row(void *user, const struct csv_row *row, struct tot
                           "the row has %zu of the header's %zu fields; leave a missing cell empty "
                           "between delimiters",
                           row->n_cells, table->n_columns);
-    return row_read(table, row, err);
+    return table_row_add(table, row, err);
 }
 
 static enum toto_status on_broken(void *user, const char *path, size_t line, size_t field,
@@ -428,7 +433,7 @@ static enum toto_status files_read(struct table_reader *reader, const char *cons
             return toto_fail(err, TOTO_STATUS_DATA,
                              "%s: is empty; a header line and rows are needed", path);
     }
-    for (size_t i = 0; i < table->n_values; i++)
+    for (size_t i = 0; i < table->n_targets; i++)
         if (table->layout == TOTO_LAYOUT_LONG || table->columns[table->values[i]].numeric)
             return TOTO_STATUS_OK;
     if (table->n_rows && table->keys[0].spoils)
@@ -459,7 +464,9 @@ enum toto_status toto_table_read(const char *const *paths, size_t n_paths,
     table->on_error = reader.options->on_error;
     table->delimiter = ',';
     table->id_column = table->time_column = table->group_column = SIZE_MAX;
-    if (!(table->files = mem_calloc(n_paths, sizeof *table->files))) {
+    table->future.first_row = SIZE_MAX;
+    /* One more: the file of the future. */
+    if (!(table->files = mem_calloc(n_paths + 1, sizeof *table->files))) {
         status = toto_fail_memory(err, "the files' names", n_paths * sizeof *table->files);
         goto done;
     }
@@ -467,6 +474,9 @@ enum toto_status toto_table_read(const char *const *paths, size_t n_paths,
         goto done;
     if (table->n_rows == 0)
         log_warn("%s: has a header and no rows", table->files[0].path);
+    if (reader.options->future && table->n_knowns &&
+        (status = table_future_read(table, reader.options->future, err)))
+        goto done;
     log_info("%zu rows read", table->n_rows);
     *out = table;
     table = NULL;
@@ -492,6 +502,7 @@ void toto_table_free(struct toto_table *table)
     mem_free(table->files);
     mem_free(table->columns);
     mem_free(table->values);
+    mem_free(table->future.fields);
     mem_free(table->keys);
     dict_free(&table->ids);
     dict_free(&table->groups);

@@ -15,7 +15,9 @@ enum column_role {
     COLUMN_ID,
     COLUMN_TIME,
     COLUMN_GROUP,
-    COLUMN_VALUE,
+    COLUMN_VALUE, /* a target */
+    COLUMN_PAST,  /* a covariate of the past */
+    COLUMN_KNOWN, /* a covariate known ahead */
 };
 
 struct table_column {
@@ -24,7 +26,8 @@ struct table_column {
     bool numeric; /* a number was read in it */
 };
 
-/* Why a variate, or all of a key (value SIZE_MAX), cannot be forecast: the whole message. */
+/* Why a variate, or all of a key (value SIZE_MAX), cannot be forecast: the whole message. A bad
+ * covariate is all of its key. */
 struct table_spoil {
     struct table_spoil *next;
     size_t value;
@@ -51,6 +54,14 @@ struct table_file {
     size_t first_row;
 };
 
+/* The file of the known covariates' future: its rows stand behind all others, their targets and
+ * covariates of the past missing. */
+struct table_future {
+    const char *path; /* NULL: there is none */
+    size_t first_row; /* SIZE_MAX: there is none */
+    size_t *fields;   /* [n_columns] where the file has the column; SIZE_MAX: it is not read */
+};
+
 struct toto_table {
     enum toto_layout layout;
     enum toto_on_error on_error;
@@ -60,8 +71,9 @@ struct toto_table {
     struct table_column *columns;
     size_t n_columns;
     size_t id_column, time_column, group_column; /* SIZE_MAX: none */
-    size_t *values;                              /* columns that hold values */
-    size_t n_values;
+    size_t *values; /* columns that hold values: targets, covariates of the past, known ones */
+    size_t n_values, n_targets, n_pasts, n_knowns;
+    struct table_future future;
     struct time_format format; /* of the time column; the most digits of a fraction */
     size_t format_row;         /* which set it */
 
@@ -120,7 +132,16 @@ enum toto_status table_roles_find(struct toto_table *table,
                                   const struct toto_table_options *options,
                                   const struct csv_row *header, struct toto_error *err);
 
-/* "PATH:LINE:FIELD: column "C": " and the formatted rest. column: from 0. Returns status. */
+/* Reads the file of the future of the known covariates behind the other rows. */
+enum toto_status table_future_read(struct toto_table *table, const char *path,
+                                   struct toto_error *err);
+
+/* Adds a row, whose cells stand as the table's columns do. */
+enum toto_status table_row_add(struct toto_table *table, const struct csv_row *row,
+                               struct toto_error *err);
+
+/* "PATH:LINE:FIELD: column "C": " and the formatted rest. column: of the table, from 0. Returns
+ * status. */
 enum toto_status table_fail(const struct toto_table *table, enum toto_status status,
                             const char *path, size_t line, size_t column, struct toto_error *err,
                             const char *fmt, ...) TOTO_PRINTF(7, 8);
