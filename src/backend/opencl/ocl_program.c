@@ -57,24 +57,50 @@ static const char *source_find(const char *name, char **owned, struct toto_error
 
 /* ---- Builds ----------------------------------------------------------------------------------------- */
 
-/* "FILE does not build" with the start of the compiler's log, on one line. */
-static void build_log(const struct ocl_backend *backend, cl_program program, const char *file, cl_int code,
-                      struct toto_error *err)
+static size_t lines_of(const char *text)
+{
+    size_t n = 0;
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+/* NVIDIA's compiler passes over #line and counts lines from the start of all the text, as "<kernel>:LINE:". Writes the
+ * log on one line into out, with such places named as #line says: `before` lines stand before the file's first. */
+static void log_tidy(const char *log, const char *file, size_t before, char *out, size_t size)
+{
+    static const char mark[] = "<kernel>:";
+    size_t n = 0;
+    while (*log && n + 1 < size) {
+        char *end;
+        unsigned long line = strncmp(log, mark, sizeof mark - 1) == 0 ? strtoul(log + sizeof mark - 1, &end, 10) : 0;
+        if (line > before) {
+            int length = snprintf(out + n, size - n, "kernels/%s.cl:%lu", file, line - (unsigned long)before);
+            n = (size_t)length < size - n ? n + (size_t)length : size - 1;
+            log = end;
+        } else {
+            out[n++] = *log == '\n' || *log == '\r' ? ' ' : *log;
+            log++;
+        }
+    }
+    out[n] = '\0';
+}
+
+/* "clBuildProgram of FILE failed" with the start of the compiler's log. `before`: lines before the file's first. */
+static void build_log(const struct ocl_backend *backend, cl_program program, const char *file, size_t before,
+                      cl_int code, struct toto_error *err)
 {
     size_t bytes = 0;
-    char *log = NULL;
+    char *log = NULL, tidy[sizeof err->message] = "no build log";
     if (!ocl.clGetProgramBuildInfo(program, backend->device->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &bytes) && bytes)
         log = mem_calloc(1, bytes + 1);
-    if (log && ocl.clGetProgramBuildInfo(program, backend->device->id, CL_PROGRAM_BUILD_LOG, bytes, log, NULL))
-        *log = '\0';
-    if (log && *log)
+    if (log && !ocl.clGetProgramBuildInfo(program, backend->device->id, CL_PROGRAM_BUILD_LOG, bytes, log, NULL)) {
         log_debug("the build log of kernels/%s.cl: %s", file, log);
-    for (char *at = log; at && *at; at++)
-        if (*at == '\n' || *at == '\r')
-            *at = ' ';
-    toto_fail(err, TOTO_STATUS_RESOURCE, "OpenCL device %s: clBuildProgram of kernels/%s.cl failed: %s (%d): %s",
-              backend->device->name, file, ocl_code_name(code), (int)code, log && *log ? log : "no build log");
+        log_tidy(log, file, before, tidy, sizeof tidy);
+    }
     mem_free(log);
+    toto_fail(err, TOTO_STATUS_RESOURCE, "OpenCL device %s: clBuildProgram of kernels/%s.cl failed: %s (%d): %s",
+              backend->device->name, file, ocl_code_name(code), (int)code, tidy);
 }
 
 /* A program from its cached binary, or NULL. */
@@ -149,7 +175,7 @@ static enum toto_status program_build(struct ocl_backend *backend, const char *f
             return ocl_error(backend->device, "clCreateProgramWithSource", code, err);
         code = ocl.clBuildProgram(entry->program, 1, &backend->device->id, all, NULL, NULL);
         if (code) {
-            build_log(backend, entry->program, file, code, err);
+            build_log(backend, entry->program, file, lines_of(prelude) + 3, code, err);
             ocl.clReleaseProgram(entry->program);
             entry->program = NULL;
             return TOTO_STATUS_RESOURCE;
