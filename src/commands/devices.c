@@ -10,8 +10,8 @@
 
 enum { N_COLUMNS = 9, CELL_BYTES = 160 };
 
-static const char *const column_names[N_COLUMNS] = {"NUMBER",  "TYPE",    "MEMORY", "UNITS", "FLOAT16",
-                                                    "FLOAT64", "PROBED", "DRIVER", "NAME"};
+static const char *const column_names[N_COLUMNS] = {
+    "NUMBER", "TYPE", "MEMORY", "UNITS", "FLOAT16", "FLOAT64", "PROBED", "DRIVER", "NAME"};
 
 /* What was probed beside float16 and float64. */
 static const char *probed_text(const struct toto_device_info *device, char text[CELL_BYTES])
@@ -21,7 +21,8 @@ static const char *probed_text(const struct toto_device_info *device, char text[
     return *text ? text + 1 : "-";
 }
 
-static void cell_fill(const struct toto_device_info *device, size_t number, size_t column, char cell[CELL_BYTES])
+static void cell_fill(const struct toto_device_info *device, size_t number, size_t column,
+                      char cell[CELL_BYTES])
 {
     char text[CELL_BYTES];
     switch (column) {
@@ -69,15 +70,16 @@ static void table_print(const struct toto_device_info *devices, size_t n)
 static json_t *device_json(const struct toto_device_info *device, size_t number)
 {
     return json_pack("{s:I, s:s, s:s, s:s, s:I, s:I, s:b, s:b, s:s, s:{s:b, s:b, s:b}, s:b, s:s}",
-                     "number", (json_int_t)number, "platform", device->platform, "name", device->name,
-                     "type", device->type, "memory", (json_int_t)device->memory_bytes,
+                     "number", (json_int_t)number, "platform", device->platform, "name",
+                     device->name, "type", device->type, "memory", (json_int_t)device->memory_bytes,
                      "compute_units", (json_int_t)device->compute_units, "float16", device->float16,
-                     "float64", device->float64, "driver", device->driver, "probed", "local32k", device->local_32k,
-                     "group256", device->group_256, "nvidia", device->nvidia, "auto", device->chosen,
-                     "why", device->why);
+                     "float64", device->float64, "driver", device->driver, "probed", "local32k",
+                     device->local_32k, "group256", device->group_256, "nvidia", device->nvidia,
+                     "auto", device->chosen, "why", device->why);
 }
 
-static enum toto_status json_print(const struct toto_device_info *devices, size_t n, struct toto_error *err)
+static enum toto_status json_print(const struct toto_device_info *devices, size_t n,
+                                   struct toto_error *err)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++)
@@ -103,14 +105,16 @@ enum toto_status devices_command(int argc, char **argv, struct toto_error *err)
     static const struct command_help text = {
         .command = "devices",
         .usage = "[OPTION]...",
-        .summary = "Numbers the built-in CPU and every OpenCL device of every platform, and says which one\n"
+        .summary = "Numbers the built-in CPU and every OpenCL device of every platform, and says "
+                   "which one\n"
                    "--device auto takes, and why.",
         .examples = {"toto devices", "toto devices -f json"},
         .notes = "\nEnvironment: TOTO_OPENCL_MASK. man toto-devices says all of it.\n",
     };
     static const char *const formats[] = {"table", "json"};
     struct arg_str *format = arg_str0("f", "format", "FORMAT", "table or json; default: table");
-    struct arg_lit *verbose = arg_litn("v", "verbose", 0, 2, "what was passed over, on standard error; -vv: more");
+    struct arg_lit *verbose =
+        arg_litn("v", "verbose", 0, 2, "what was passed over, on standard error; -vv: more");
     struct arg_lit *help = arg_lit0("h", "help", "this text");
     void *table[] = {format, verbose, help, arg_end(8)};
     const size_t n = sizeof table / sizeof *table;
@@ -122,9 +126,11 @@ enum toto_status devices_command(int argc, char **argv, struct toto_error *err)
     enum toto_status status = options_parse(argc, argv, table, n, help, &text, &helped, err);
     if (status || helped)
         goto done;
-    if (format->count && (status = option_choice("-f/--format", format->sval[0], formats, 2, &choice, err)))
+    if (format->count &&
+        (status = option_choice("-f/--format", format->sval[0], formats, 2, &choice, err)))
         goto done;
-    toto_log_set(verbose->count ? TOTO_LOG_WARN + (unsigned)verbose->count : TOTO_LOG_WARN, print_log, NULL);
+    toto_log_set(verbose->count ? TOTO_LOG_WARN + (unsigned)verbose->count : TOTO_LOG_WARN,
+                 print_log, NULL);
     status = toto_devices_list(&devices, &n_devices, err);
     if (status)
         goto done;

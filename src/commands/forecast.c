@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "forecast_options.h"
@@ -62,6 +63,21 @@ static void print_plan(const struct toto_plan *plan, const struct toto_forecast_
            plan->n_threads);
 }
 
+/* An option that the model's family does not have is an error rather than passed over. */
+static enum toto_status check_family(const struct toto_model *model, const struct forecast_options *options,
+                                     struct toto_error *err)
+{
+    struct toto_model_info info;
+    toto_model_inspect(model, &info);
+    bool toto2 = strcmp(info.family, "toto-2.0") == 0;
+    const char *option = toto2 ? options->toto1_option : options->toto2_option;
+    if (!option)
+        return TOTO_STATUS_OK;
+    return command_fail(err, TOTO_STATUS_USAGE, "option %s is for Toto %s models, and %s is a Toto %s model%s",
+                        option, toto2 ? "1.0" : "2.0", info.path, toto2 ? "2.0" : "1.0",
+                        toto2 ? ": its quantiles need no samples" : "");
+}
+
 /* The status of a run that wrote all it could: the bad series that --on-error passed over count. */
 static enum toto_status judge_series(const struct forecast_options *options, size_t n_bad,
                                      struct toto_error *err)
@@ -107,6 +123,9 @@ enum toto_status forecast_command(int argc, char **argv, struct toto_error *err)
     stage_done(&stages, "read %zu series", toto_series_count(series));
 
     status = toto_model_open(model_path, &model, err);
+    if (status)
+        goto done;
+    status = check_family(model, &options, err);
     if (status)
         goto done;
     stage_done(&stages, "opened model %s", model_path);

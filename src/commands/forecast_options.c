@@ -19,7 +19,9 @@ enum {
 struct entries {
     struct arg_str *model, *device, *dtype, *horizon, *samples, *samples_per_batch;
     struct arg_lit *no_kv_cache;
-    struct arg_str *quantiles, *levels, *point, *context, *fill, *layout, *id, *time, *target, *drop, *group;
+    struct arg_str *decode_block, *quantiles;
+    struct arg_lit *extrapolate;
+    struct arg_str *levels, *point, *context, *fill, *layout, *id, *time, *target, *drop, *group;
     struct arg_str *format, *output, *samples_out, *seed, *on_error, *threads, *memory;
     struct arg_lit *dry_run, *quiet, *verbose, *help;
     struct arg_file *files;
@@ -51,11 +53,15 @@ static void fill_table(struct entries *t)
                                                 "lists them; default: TOTO_DEVICE, else auto");
     t->dtype = arg_str0(NULL, "dtype", "TYPE", "storage of weights and activations: auto, f32, f16 or bf16");
     t->horizon = arg_str0("H", "horizon", "N", "steps to forecast; default: 96");
-    t->samples = arg_str0("n", "samples", "N", "trajectories; 0: the mean forecast alone; default: 256");
+    t->samples = arg_str0("n", "samples", "N", "trajectories (Toto 1.0); 0: the mean forecast alone; default: "
+                                               "256");
     t->samples_per_batch = arg_str0(NULL, "samples-per-batch", "N",
                                     "most trajectories in memory at once; default: planned from memory");
-    t->no_kv_cache = arg_lit0(NULL, "no-kv-cache", "recompute every step");
+    t->no_kv_cache = arg_lit0(NULL, "no-kv-cache", "recompute every step (Toto 1.0)");
+    t->decode_block = arg_str0(NULL, "decode-block", "N", "steps a block (Toto 2.0), whole patches; 0: one pass; "
+                                                          "default: one pass up to 768 steps, then blocks of 768");
     t->quantiles = arg_str0(NULL, "quantiles", "LIST", "such as 0.05,0.5,0.95; default: 0.1,0.2,...,0.9");
+    t->extrapolate = arg_lit0(NULL, "extrapolate", "make up quantiles outside 0.1 to 0.9 (Toto 2.0)");
     t->levels = arg_str0(NULL, "levels", "LIST",
                          "central intervals in percent, such as 80,95: columns lo-80, hi-80, ...");
     t->point = arg_str0(NULL, "point", "POINT", "the forecast column: median or mean; default: median");
@@ -127,6 +133,7 @@ static enum toto_status read_run(const struct entries *t, struct forecast_option
     if ((status = read_choice(t->dtype, "--dtype", CHOICES("auto", "f32", "f16", "bf16"), &choice, err)) ||
         (status = read_size(t->horizon, "-H/--horizon", 1, MOST_HORIZON, &o->forecast.horizon, err)) ||
         (status = read_size(t->samples, "-n/--samples", 0, MOST_SAMPLES, &o->forecast.n_samples, err)) ||
+        (status = read_size(t->decode_block, "--decode-block", 0, MOST_HORIZON, &o->forecast.decode_block, err)) ||
         (status = read_size(t->samples_per_batch, "--samples-per-batch", 1, MOST_SAMPLES,
                             &o->forecast.samples_per_batch, err)) ||
         (status = read_size(t->threads, "--threads", 1, MOST_THREADS, &o->n_threads, err)))
@@ -143,6 +150,15 @@ static enum toto_status read_run(const struct entries *t, struct forecast_option
         o->forecast.memory = o->memory;
     }
     o->forecast.kv_cache = !t->no_kv_cache->count;
+    o->forecast.extrapolate = t->extrapolate->count > 0;
+    o->toto1_option = t->samples->count             ? "-n/--samples"
+                      : t->samples_per_batch->count ? "--samples-per-batch"
+                      : t->samples_out->count       ? "--samples-out"
+                      : t->no_kv_cache->count       ? "--no-kv-cache"
+                                                    : NULL;
+    o->toto2_option = t->decode_block->count  ? "--decode-block"
+                      : t->extrapolate->count ? "--extrapolate"
+                                              : NULL;
     o->dry_run = t->dry_run->count > 0;
     if (t->quiet->count && t->verbose->count)
         return command_fail(err, TOTO_STATUS_USAGE, "-q/--quiet and -v/--verbose exclude each other");

@@ -18,6 +18,8 @@ struct forecast_options {
     struct toto_series_options series;
     struct toto_forecast_options forecast;
     struct toto_writer_options output;
+    const char *toto1_option; /* one that was given and that only this family has, or NULL */
+    const char *toto2_option;
     struct forecast_options_owned *owned; /* what the pointers above point to */
 };
 

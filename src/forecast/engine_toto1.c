@@ -43,10 +43,10 @@ static size_t count_quantiles(const struct toto_forecast_options *options)
 
 static enum toto_status toto1_check(const struct engine_request *request, struct toto_error *err)
 {
-    if (request->options->decode_block != TOTO_DECODE_BLOCK_AUTO)
-        return toto_fail(err, TOTO_STATUS_USAGE,
-                         "--decode-block is for Toto 2.0 models; a Toto 1.0 model decodes patch by patch");
-    return TOTO_STATUS_OK;
+    if (request->options->decode_block == TOTO_DECODE_BLOCK_AUTO && !request->options->extrapolate)
+        return TOTO_STATUS_OK;
+    return toto_fail(err, TOTO_STATUS_USAGE,
+                     "decode_block and extrapolate are options of Toto 2.0; this is a Toto 1.0 model");
 }
 
 static size_t toto1_patch(const struct toto_model *model)
