@@ -1,6 +1,7 @@
 /* Engine of Toto 2.0: nine quantiles, in one pass or in blocks. */
 #include <string.h>
 
+#include "../base/log.h"
 #include "../base/memory.h"
 #include "engine.h"
 #include "toto2_decode.h"
@@ -168,6 +169,11 @@ static enum toto_status toto2_open(const struct engine_request *request, const s
         toto2_close(engine);
         return status;
     }
+    size_t block = block_of(request), patch = config_of(request)->patch;
+    if (block && block < horizon_patches(request))
+        log_info("%zu steps in blocks of %zu", request->options->horizon, block * patch);
+    else
+        log_info("%zu steps in one pass", request->options->horizon);
     *out = engine;
     return TOTO_STATUS_OK;
 }
@@ -208,6 +214,19 @@ static bool take_quantiles(const struct engine *engine, const float *nine, size_
     return finite;
 }
 
+/* The model takes the last patch as observed (reference spec 2.1): fill values at the end count as data. */
+static void tell_missing_tails(const struct group *group)
+{
+    for (size_t v = 0; v < group->n_variates; v++) {
+        size_t n = 0;
+        while (n < group->n_steps && !group->observed[(v + 1) * group->n_steps - 1 - n])
+            n++;
+        if (n)
+            log_info("variate %zu of a group of %zu: the last %zu points are missing; the model takes "
+                     "what fills them as observed", v + 1, group->n_variates, n);
+    }
+}
+
 static enum toto_status toto2_run(struct engine *engine, const struct group *groups, size_t n_groups,
                                   const uint32_t (*keys)[2], const struct engine_result *results,
                                   int32_t *failed, struct toto_error *err)
@@ -218,6 +237,8 @@ static enum toto_status toto2_run(struct engine *engine, const struct group *gro
     size_t nine = TOTO2_QUANTILES * shape->n_variates * engine->request.options->horizon;
     for (size_t i = 0; i < n_groups; i++) {
         const struct group *group = &groups[i];
+        if (log_enabled(TOTO_LOG_INFO))
+            tell_missing_tails(group);
         size_t padded = engine_patches(group->n_steps, patch) * patch;
         toto2_pad(group->values, group->observed, group->n_variates, group->n_steps, padded,
                   engine->values + at, engine->observed + at);
