@@ -29,9 +29,10 @@ bool backend_reset(struct backend *backend)
     return backend->ops->sync(backend, &ignored) == TOTO_STATUS_OK;
 }
 
-/* ---- Classes of devices ----------------------------------------------------------------------------- */
+/* ---- Classes of devices ---------------------------------------------------------------------- */
 
-/* A later class goes before an earlier one with `auto`, which takes none below INTEGRATED but the built-in CPU. */
+/* A later class goes before an earlier one with `auto`, which takes none below INTEGRATED but the
+ * built-in CPU. */
 enum device_class { CLASS_ACCELERATOR, CLASS_CPU, CLASS_INTEGRATED, CLASS_DISCRETE };
 
 /* Some drivers that run on the CPU call it a GPU besides. */
@@ -74,7 +75,7 @@ static const struct ocl_device *best_gpu(char why[256])
     return best;
 }
 
-/* ---- Names ------------------------------------------------------------------------------------------ */
+/* ---- Names ----------------------------------------------------------------------------------- */
 
 /* Whether `part` is in `text`, in any case of ASCII letters. */
 static bool holds(const char *text, const char *part)
@@ -90,7 +91,8 @@ static bool holds(const char *text, const char *part)
 }
 
 /* The device of this number or part of a name. *device NULL: the built-in CPU. */
-static enum toto_status device_find(const char *name, const struct ocl_device **device, struct toto_error *err)
+static enum toto_status device_find(const char *name, const struct ocl_device **device,
+                                    struct toto_error *err)
 {
     char why[256];
     size_t n, length = strlen(name);
@@ -114,23 +116,26 @@ static enum toto_status device_find(const char *name, const struct ocl_device **
             if (!*device)
                 *device = &list[i];
             else
-                log_info("device %zu, %s, matches \"%s\" too; the first is taken", i + 1, list[i].name, name);
+                log_info("device %zu, %s, matches \"%s\" too; the first is taken", i + 1,
+                         list[i].name, name);
         }
     }
     if (*device)
         return TOTO_STATUS_OK;
     if (!n)
-        return toto_fail(err, TOTO_STATUS_RESOURCE, "there is no device \"%s\", only the built-in cpu: %s", name, why);
+        return toto_fail(err, TOTO_STATUS_RESOURCE,
+                         "there is no device \"%s\", only the built-in cpu: %s", name, why);
     return toto_fail(err, TOTO_STATUS_RESOURCE,
-                     "there is no device \"%s\"; there are 0 (cpu) to %zu, see 'toto devices'", name, n);
+                     "there is no device \"%s\"; there are 0 (cpu) to %zu, see 'toto devices'",
+                     name, n);
 }
 
-/* ---- Opening ---------------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 
 /* Opens the device, and lets it show that its numbers are right. */
-static enum toto_status gpu_open(const struct ocl_device *device, enum toto_dtype dtype, struct backend **backend,
-                                 struct toto_error *err)
+static enum toto_status gpu_open(const struct ocl_device *device, enum toto_dtype dtype,
+                                 struct backend **backend, struct toto_error *err)
 {
     static const enum dtype stored[] = {
         [TOTO_DTYPE_F32] = DTYPE_F32, [TOTO_DTYPE_F16] = DTYPE_F16, [TOTO_DTYPE_BF16] = DTYPE_BF16};
@@ -234,12 +239,13 @@ void toto_device_free(struct toto_device *device)
     mem_free(device);
 }
 
-/* ---- The list --------------------------------------------------------------------------------------- */
+/* ---- The list -------------------------------------------------------------------------------- */
 
 static void cpu_describe(struct toto_device_info *info)
 {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    *info = (struct toto_device_info){.type = "cpu", .compute_units = thread_count_available(), .float64 = true};
+    *info = (struct toto_device_info){
+        .type = "cpu", .compute_units = thread_count_available(), .float64 = true};
     snprintf(info->platform, sizeof info->platform, "built-in");
     snprintf(info->name, sizeof info->name, "CPU (%s)", cpu_kernels_best()->name);
     snprintf(info->driver, sizeof info->driver, "toto " TOTO_VERSION);
@@ -271,8 +277,8 @@ static void ocl_describe(const struct ocl_device *device, struct toto_device_inf
 }
 
 /* Why auto takes the device, or does not take it. best NULL: the CPU runs. */
-static void choice_explain(const struct ocl_device *device, const struct ocl_device *best, const char *none,
-                           struct toto_device_info *info)
+static void choice_explain(const struct ocl_device *device, const struct ocl_device *best,
+                           const char *none, struct toto_device_info *info)
 {
     const char *text = NULL;
     info->chosen = device == best;
@@ -283,15 +289,18 @@ static void choice_explain(const struct ocl_device *device, const struct ocl_dev
     else if (class_of(device) < CLASS_INTEGRATED)
         text = "runs only when named";
     else if (device == best)
-        text = class_of(device) == CLASS_DISCRETE ? "the discrete GPU with the most memory"
-                                                  : "the integrated GPU with the most memory; none is discrete";
+        text = class_of(device) == CLASS_DISCRETE
+                   ? "the discrete GPU with the most memory"
+                   : "the integrated GPU with the most memory; none is discrete";
     else
-        text = class_of(device) < class_of(best) ? "a discrete GPU goes first" : "a GPU with more memory goes first";
+        text = class_of(device) < class_of(best) ? "a discrete GPU goes first"
+                                                 : "a GPU with more memory goes first";
     if (text)
         snprintf(info->why, sizeof info->why, "%s", text);
 }
 
-enum toto_status toto_devices_list(struct toto_device_info **devices, size_t *n_devices, struct toto_error *err)
+enum toto_status toto_devices_list(struct toto_device_info **devices, size_t *n_devices,
+                                   struct toto_error *err)
 {
     char why[256];
     size_t n;

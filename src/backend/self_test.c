@@ -1,5 +1,6 @@
-/* Small cases of the ops that all else rests on, on a device and on the CPU. Inputs are multiples of 1/8 below 2, which
- * every stored type holds exactly, so the two differ by the rounding of what is written and the order of sums. */
+/* Small cases of the ops that all else rests on, on a device and on the CPU. Inputs are multiples
+ * of 1/8 below 2, which every stored type holds exactly, so the two differ by the rounding of what
+ * is written and the order of sums. */
 #include "self_test.h"
 
 #include <math.h>
@@ -31,7 +32,8 @@ struct bench {
     struct toto_error *err;
 };
 
-static struct tensor tensor_make(struct bench *bench, enum tensor_kind kind, size_t n, const void *src)
+static struct tensor tensor_make(struct bench *bench, enum tensor_kind kind, size_t n,
+                                 const void *src)
 {
     struct tensor *tensor = &bench->tensors[bench->n++];
     if (!bench->status)
@@ -81,8 +83,14 @@ static void linear_run(struct bench *bench, float *values)
     if (!bench->status)
         bench->status = ops->weight_open(bench->backend, &part, 1, N_IN, &weight, bench->err);
     if (!bench->status)
-        ops->linear(bench->backend, &(struct linear_args){.x = x, .weight = weight, .n_out = N_OUT, .bias = bias,
-                                                          .alpha = 1.0f, .out = out, .n_rows = ROWS, .row_block = 1});
+        ops->linear(bench->backend, &(struct linear_args){.x = x,
+                                                          .weight = weight,
+                                                          .n_out = N_OUT,
+                                                          .bias = bias,
+                                                          .alpha = 1.0f,
+                                                          .out = out,
+                                                          .n_rows = ROWS,
+                                                          .row_block = 1});
     bench_end(bench, out, values);
     ops->weight_close(bench->backend, weight);
 }
@@ -98,11 +106,19 @@ static void attention_run(struct bench *bench, float *values)
     struct tensor at = tensor_make(bench, TENSOR_I32, sizeof rows / (sizeof(int32_t)), rows);
     struct tensor out = tensor_make(bench, TENSOR_ACTIVATION, Q_SIZE, NULL);
     if (!bench->status)
-        bench->backend->ops->attention(
-            bench->backend, &(struct attention_args){.q = q, .keys = keys, .values = cache, .rows = at, .out = out,
-                                                     .n_rows = ROWS, .n_heads = HEADS, .n_groups = HEADS,
-                                                     .head_dim = HEAD_DIM, .value_dim = HEAD_DIM, .run = 1,
-                                                     .scale = 0.25f});
+        bench->backend->ops->attention(bench->backend,
+                                       &(struct attention_args){.q = q,
+                                                                .keys = keys,
+                                                                .values = cache,
+                                                                .rows = at,
+                                                                .out = out,
+                                                                .n_rows = ROWS,
+                                                                .n_heads = HEADS,
+                                                                .n_groups = HEADS,
+                                                                .head_dim = HEAD_DIM,
+                                                                .value_dim = HEAD_DIM,
+                                                                .run = 1,
+                                                                .scale = 0.25f});
     bench_end(bench, out, values);
 }
 
@@ -110,7 +126,8 @@ static void sample_run(struct bench *bench, float *values)
 {
     struct draw_row rows[ROWS];
     for (int32_t i = 0; i < ROWS; i++)
-        rows[i] = (struct draw_row){.param_row = i, .override_row = -1, .sample = i, .key = {7, 11}};
+        rows[i] =
+            (struct draw_row){.param_row = i, .override_row = -1, .sample = i, .key = {7, 11}};
     const int32_t unflagged = 0;
     struct tensor raw = tensor_random(bench, TENSOR_F32, RAW_SIZE);
     struct tensor loc = tensor_random(bench, TENSOR_F32, ROWS * STEPS);
@@ -120,14 +137,22 @@ static void sample_run(struct bench *bench, float *values)
     struct tensor next = tensor_make(bench, TENSOR_F32, ROWS * STEPS, NULL);
     if (!bench->status)
         bench->backend->ops->mixture_sample(
-            bench->backend,
-            &(struct mixture_next_args){
-                .shape = {.n_components = COMPONENTS, .has_logits = true, .n_steps = STEPS, .patch = STEPS},
-                .raw = raw, .loc = loc, .scale = scale, .rows = at, .next = next, .flags = flags, .n_rows = ROWS});
+            bench->backend, &(struct mixture_next_args){.shape = {.n_components = COMPONENTS,
+                                                                  .has_logits = true,
+                                                                  .n_steps = STEPS,
+                                                                  .patch = STEPS},
+                                                        .raw = raw,
+                                                        .loc = loc,
+                                                        .scale = scale,
+                                                        .rows = at,
+                                                        .next = next,
+                                                        .flags = flags,
+                                                        .n_rows = ROWS});
     bench_end(bench, next, values);
 }
 
-static enum toto_status all_run(struct backend *backend, struct outcome *outcome, struct toto_error *err)
+static enum toto_status all_run(struct backend *backend, struct outcome *outcome,
+                                struct toto_error *err)
 {
     struct bench bench = {.backend = backend, .random = 2463534242u, .err = err};
     linear_run(&bench, outcome->linear);
@@ -139,8 +164,9 @@ static enum toto_status all_run(struct backend *backend, struct outcome *outcome
 }
 
 /* Values agree within `tolerance` of the largest wanted one. */
-static enum toto_status compare(const struct backend *backend, const char *op, const float *got, const float *wanted,
-                                size_t n, float tolerance, struct toto_error *err)
+static enum toto_status compare(const struct backend *backend, const char *op, const float *got,
+                                const float *wanted, size_t n, float tolerance,
+                                struct toto_error *err)
 {
     float largest = 0;
     for (size_t i = 0; i < n; i++)
@@ -148,12 +174,15 @@ static enum toto_status compare(const struct backend *backend, const char *op, c
     for (size_t i = 0; i < n; i++)
         if (!(fabsf(got[i] - wanted[i]) <= tolerance * largest))
             return toto_fail(err, TOTO_STATUS_RESOURCE,
-                             "%s computes wrong numbers: %s gave %.7g where the CPU gives %.7g; its driver may be "
-                             "broken", backend->name, op, (double)got[i], (double)wanted[i]);
+                             "%s computes wrong numbers: %s gave %.7g where the CPU gives %.7g; "
+                             "its driver may be "
+                             "broken",
+                             backend->name, op, (double)got[i], (double)wanted[i]);
     return TOTO_STATUS_OK;
 }
 
-enum toto_status backend_self_test(struct backend *backend, enum dtype dtype, struct toto_error *err)
+enum toto_status backend_self_test(struct backend *backend, enum dtype dtype,
+                                   struct toto_error *err)
 {
     struct outcome got, wanted;
     struct backend *cpu = NULL;
@@ -163,8 +192,10 @@ enum toto_status backend_self_test(struct backend *backend, enum dtype dtype, st
     if (status || (status = cpu_backend_open(1, &cpu, err)))
         return status;
     if (!(status = all_run(cpu, &wanted, err)) &&
-        !(status = compare(backend, "linear", got.linear, wanted.linear, ROWS * N_OUT, rounding, err)) &&
-        !(status = compare(backend, "attention", got.attention, wanted.attention, Q_SIZE, 2 * rounding, err)))
+        !(status =
+              compare(backend, "linear", got.linear, wanted.linear, ROWS * N_OUT, rounding, err)) &&
+        !(status = compare(backend, "attention", got.attention, wanted.attention, Q_SIZE,
+                           2 * rounding, err)))
         status = compare(backend, "sampling", got.sample, wanted.sample, ROWS * STEPS, 1e-4f, err);
     cpu->ops->close(cpu);
     return status;

@@ -1,7 +1,8 @@
 #define _XOPEN_SOURCE 700 /* nftw */
-/* The OpenCL backend without its ops: the list of devices, masks, the cache of built programs, memory and its limits,
- * a call that fails at any place, and the choice of a device. What OpenCL is opened with is the process's for good, so
- * each case runs in a child. Without a device, the cases that need one are skipped. */
+/* The OpenCL backend without its ops: the list of devices, masks, the cache of built programs,
+ * memory and its limits, a call that fails at any place, and the choice of a device. What OpenCL is
+ * opened with is the process's for good, so each case runs in a child. Without a device, the cases
+ * that need one are skipped. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +26,7 @@
 
 static char folder[64]; /* of this run: kernels/, cache/ and what the cases make */
 
-/* ---- Children --------------------------------------------------------------------------------------- */
+/* ---- Children -------------------------------------------------------------------------------- */
 
 enum { CHILD_OK, CHILD_FAILED, CHILD_SKIPPED };
 typedef int child_case(const char *argument);
@@ -48,7 +49,8 @@ static void keep_line(void *user, enum toto_log_level level, const char *line)
     snprintf(last_line, sizeof last_line, "%s", line);
 }
 
-/* Runs the case in a child, with "NAME=VALUE" set; the status it ends with, or -1 if it was killed. */
+/* Runs the case in a child, with "NAME=VALUE" set; the status it ends with, or -1 if it was killed.
+ */
 static int run_child(child_case *run, const char *argument, const char *variable, bool normal_exit)
 {
     fflush(NULL);
@@ -93,7 +95,7 @@ static const struct ocl_device *device_first(void)
     return n ? list : NULL;
 }
 
-/* ---- The list --------------------------------------------------------------------------------------- */
+/* ---- The list -------------------------------------------------------------------------------- */
 
 static int list_case(const char *argument)
 {
@@ -129,8 +131,10 @@ static int no_device_case(const char *argument)
     }
     CHECK(toto_device_open("gpu", TOTO_DTYPE_AUTO, 1, &device, &err) == TOTO_STATUS_RESOURCE);
     CHECK(!device && strstr(err.message, argument));
-    CHECK(toto_device_open("1", TOTO_DTYPE_AUTO, 1, &device, &err) == TOTO_STATUS_RESOURCE && !device);
-    CHECK(toto_device_open("nvidia", TOTO_DTYPE_AUTO, 1, &device, &err) == TOTO_STATUS_RESOURCE && !device);
+    CHECK(toto_device_open("1", TOTO_DTYPE_AUTO, 1, &device, &err) == TOTO_STATUS_RESOURCE &&
+          !device);
+    CHECK(toto_device_open("nvidia", TOTO_DTYPE_AUTO, 1, &device, &err) == TOTO_STATUS_RESOURCE &&
+          !device);
     CHECK(toto_device_open("auto", TOTO_DTYPE_AUTO, 1, &device, &err) == TOTO_STATUS_OK);
     toto_device_free(device);
     CHECK(n_warnings == 0);
@@ -171,7 +175,8 @@ static void test_cpu_opens_no_library(void **state)
 static void test_no_library(void **state)
 {
     (void)state;
-    expect_ok(no_device_case, "libOpenCL cannot be opened", "TOTO_OPENCL_LIBRARY=/nonexistent/libOpenCL.so");
+    expect_ok(no_device_case, "libOpenCL cannot be opened",
+              "TOTO_OPENCL_LIBRARY=/nonexistent/libOpenCL.so");
 }
 
 /* A library that is no OpenCL, and a folder of vendors that names none. */
@@ -188,13 +193,15 @@ static void test_no_platform(void **state)
     expect_ok(no_device_case, "has a device", "TOTO_OPENCL_FAIL=clGetDeviceInfo:1+");
 }
 
-static cl_int CL_API_CALL long_names(cl_device_id id, cl_device_info what, size_t n, void *value, size_t *got);
+static cl_int CL_API_CALL long_names(cl_device_id id, cl_device_info what, size_t n, void *value,
+                                     size_t *got);
 static __typeof__(&long_names) real_info;
 static const char *odd_name;
 static cl_device_type odd_type;
 
 /* Answers with the name and the type that the case wants. */
-static cl_int CL_API_CALL long_names(cl_device_id id, cl_device_info what, size_t n, void *value, size_t *got)
+static cl_int CL_API_CALL long_names(cl_device_id id, cl_device_info what, size_t n, void *value,
+                                     size_t *got)
 {
     if (what == CL_DEVICE_NAME && odd_name) {
         size_t bytes = strlen(odd_name) + 1;
@@ -267,9 +274,11 @@ static void test_mask(void **state)
     expect_ok(mask_case, NULL, NULL);
 }
 
-/* ---- The cache, which needs no device --------------------------------------------------------------- */
+/* ---- The cache, which needs no device -------------------------------------------------------- */
 
-static const struct ocl_device paper_device = {.platform_name = "platform", .name = "device", .driver = "1"};
+static const struct ocl_device paper_device = {.platform_name = "platform",
+                                               .name = "device",
+                                               .driver = "1"};
 static const unsigned char payload[] = "a program that a driver built";
 
 static struct ocl_cache_key key_of(const char *source)
@@ -400,7 +409,7 @@ static void test_cache_folders(void **state)
     cache_here("cache");
 }
 
-/* ---- The backend ------------------------------------------------------------------------------------ */
+/* ---- The backend ----------------------------------------------------------------------------- */
 
 /* A whole use of the backend but for the ops; what it computes is checked. */
 static enum toto_status use(enum dtype dtype, bool *right, struct toto_error *err)
@@ -426,8 +435,8 @@ static enum toto_status use(enum dtype dtype, bool *right, struct toto_error *er
     const struct ocl_arg args[] = {{sizeof(cl_mem), &tensor.memory}, OCL_ARG(first), OCL_ARG(n)};
     size_t global = ADDED, group = 64;
     if (dtype == DTYPE_F32)
-        ocl_launch(ocl_of(backend), ocl_kernel_get(ocl_of(backend), "probe", "add", "-DADDED=1"), args, 3, 1,
-                   &global, &group);
+        ocl_launch(ocl_of(backend), ocl_kernel_get(ocl_of(backend), "probe", "add", "-DADDED=1"),
+                   args, 3, 1, &global, &group);
     if ((status = backend->ops->download(backend, tensor, out, err)))
         goto done;
     *right = true;
@@ -484,7 +493,8 @@ static int built_case(const char *argument)
         fprintf(stderr, "%s\n", last_line);
     CHECK(strstr(last_line, argument));
     CHECK(!ocl_kernel_get(ocl_of(backend), "probe", "no_such_kernel", "-DADDED=2"));
-    CHECK(backend->status == TOTO_STATUS_RESOURCE && strstr(backend->error.message, "no_such_kernel"));
+    CHECK(backend->status == TOTO_STATUS_RESOURCE &&
+          strstr(backend->error.message, "no_such_kernel"));
     backend->ops->close(backend);
     return CHILD_OK;
 }
@@ -532,7 +542,8 @@ static int build_log_case(const char *argument)
     CHECK(strstr(backend->error.message, "CL_BUILD_PROGRAM_FAILURE"));
     CHECK(strstr(backend->error.message, "kernels/wrong.cl:3")); /* the real file and line */
     CHECK(!strchr(backend->error.message, '\n'));
-    CHECK(backend->ops->sync(backend, &err) == TOTO_STATUS_RESOURCE && strstr(err.message, "wrong.cl"));
+    CHECK(backend->ops->sync(backend, &err) == TOTO_STATUS_RESOURCE &&
+          strstr(err.message, "wrong.cl"));
     backend->ops->close(backend);
     CHECK(ocl_backend_open(device_first(), DTYPE_F32, 0, &backend, &err) == TOTO_STATUS_OK);
     CHECK(!ocl_kernel_get(ocl_of(backend), "nowhere", "add", NULL));
@@ -564,17 +575,23 @@ static int limit_case(const char *argument)
     struct ocl_backend *device = ocl_of(backend);
     CHECK(backend->ops->alloc(backend, TENSOR_ACTIVATION, 2 * MB, &a, &err) == TOTO_STATUS_OK);
     CHECK(device->used_bytes == 4 * MB && device->peak_bytes == 4 * MB);
-    CHECK(backend->ops->alloc(backend, TENSOR_F32, 2 * MB, &b, &err) == TOTO_STATUS_RESOURCE && !b.memory);
+    CHECK(backend->ops->alloc(backend, TENSOR_F32, 2 * MB, &b, &err) == TOTO_STATUS_RESOURCE &&
+          !b.memory);
     CHECK(strstr(err.message, "largest allocation is 6 MiB"));
-    CHECK(backend->ops->alloc(backend, TENSOR_U8, 6 * MB + 1, &b, &err) == TOTO_STATUS_RESOURCE && !b.memory);
+    CHECK(backend->ops->alloc(backend, TENSOR_U8, 6 * MB + 1, &b, &err) == TOTO_STATUS_RESOURCE &&
+          !b.memory);
     CHECK(backend->ops->alloc(backend, TENSOR_U8, 6 * MB, &b, &err) == TOTO_STATUS_OK);
     CHECK(device->used_bytes == 10 * MB);
     const struct weight_part part = {DTYPE_F32, in, 10};
-    CHECK(backend->ops->weight_open(backend, &part, 1, 100, &weight, &err) == TOTO_STATUS_RESOURCE && !weight);
+    CHECK(backend->ops->weight_open(backend, &part, 1, 100, &weight, &err) ==
+              TOTO_STATUS_RESOURCE &&
+          !weight);
     CHECK(strstr(err.message, "what is left of its memory is 0 MiB"));
     backend->ops->free(backend, &b);
     CHECK(device->used_bytes == 4 * MB && device->peak_bytes == 10 * MB);
-    CHECK(backend->ops->alloc(backend, TENSOR_F32, SIZE_MAX / 2, &b, &err) == TOTO_STATUS_RESOURCE && !b.memory);
+    CHECK(backend->ops->alloc(backend, TENSOR_F32, SIZE_MAX / 2, &b, &err) ==
+              TOTO_STATUS_RESOURCE &&
+          !b.memory);
     CHECK(backend->ops->alloc(backend, TENSOR_F32, 0, &b, &err) == TOTO_STATUS_OK && b.memory);
     backend->ops->upload(backend, b, in);
     CHECK(backend->ops->download(backend, b, in, &err) == TOTO_STATUS_OK);
@@ -591,7 +608,7 @@ static void test_memory_limit(void **state)
     expect_ok(limit_case, NULL, NULL);
 }
 
-/* ---- Rounding --------------------------------------------------------------------------------------- */
+/* ---- Rounding -------------------------------------------------------------------------------- */
 
 static void test_narrow(void **state)
 {
@@ -600,14 +617,26 @@ static void test_narrow(void **state)
         float in;
         uint16_t f16, bf16;
     } cases[] = {
-        {0.0f, 0, 0}, {-0.0f, 0x8000, 0x8000}, {1.0f, 0x3C00, 0x3F80}, {-2.5f, 0xC100, 0xC020},
-        {1.0f + 0x1p-11f, 0x3C00, 0x3F80},            /* ties go to even */
+        {0.0f, 0, 0},
+        {-0.0f, 0x8000, 0x8000},
+        {1.0f, 0x3C00, 0x3F80},
+        {-2.5f, 0xC100, 0xC020},
+        {1.0f + 0x1p-11f, 0x3C00, 0x3F80}, /* ties go to even */
         {1.0f + 0x3p-11f, 0x3C02, 0x3F80},
-        {1.0f + 0x1p-8f, 0x3C04, 0x3F80}, {1.0f + 0x3p-8f, 0x3C0C, 0x3F82},
-        {0x1p-14f, 0x0400, 0x3880}, {0x1p-24f, 0x0001, 0x3380}, {0x1p-25f, 0x0000, 0x3300},
-        {0x1.8p-24f, 0x0002, 0x33C0}, {0x1.ff8p-15f, 0x03FF, 0x3880}, {0x1.ffcp-15f, 0x0400, 0x3880},
-        {65504.0f, 0x7BFF, 0x4780}, {65520.0f, 0x7BFF, 0x4780}, {-1e30f, 0xFBFF, 0xF14A},
-        {INFINITY, 0x7C00, 0x7F80}, {-INFINITY, 0xFC00, 0xFF80}, {3.4e38f, 0x7BFF, 0x7F80},
+        {1.0f + 0x1p-8f, 0x3C04, 0x3F80},
+        {1.0f + 0x3p-8f, 0x3C0C, 0x3F82},
+        {0x1p-14f, 0x0400, 0x3880},
+        {0x1p-24f, 0x0001, 0x3380},
+        {0x1p-25f, 0x0000, 0x3300},
+        {0x1.8p-24f, 0x0002, 0x33C0},
+        {0x1.ff8p-15f, 0x03FF, 0x3880},
+        {0x1.ffcp-15f, 0x0400, 0x3880},
+        {65504.0f, 0x7BFF, 0x4780},
+        {65520.0f, 0x7BFF, 0x4780},
+        {-1e30f, 0xFBFF, 0xF14A},
+        {INFINITY, 0x7C00, 0x7F80},
+        {-INFINITY, 0xFC00, 0xFF80},
+        {3.4e38f, 0x7BFF, 0x7F80},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         uint16_t got;
@@ -632,7 +661,7 @@ static void test_narrow(void **state)
     }
 }
 
-/* ---- Faults ----------------------------------------------------------------------------------------- */
+/* ---- Faults ---------------------------------------------------------------------------------- */
 
 static unsigned long count_of(const char *call)
 {
@@ -708,7 +737,8 @@ static void test_every_call_fails(void **state)
     enum { MOST = 40 };
     count_calls();
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
-        bool questions = strncmp(calls[i], "clGet", 5) == 0 || strncmp(calls[i], "clRelease", 9) == 0 ||
+        bool questions = strncmp(calls[i], "clGet", 5) == 0 ||
+                         strncmp(calls[i], "clRelease", 9) == 0 ||
                          strcmp(calls[i], "clSetKernelArg") == 0;
         unsigned long n = count_of(calls[i]), most = questions ? 1 : MOST;
         for (unsigned long at = 1; at <= n && at <= most; at++) {
@@ -719,19 +749,23 @@ static void test_every_call_fails(void **state)
                 fail_msg("%s: the child ended with %d", variable, status);
         }
     }
-    assert_int_equal(run_child(fault_case, "build", "TOTO_OPENCL_FAIL=clBuildProgram:1+", false), CHILD_OK);
-    assert_int_equal(run_child(fault_case, "lost", "TOTO_OPENCL_FAIL=clFinish:1+", false), CHILD_OK);
+    assert_int_equal(run_child(fault_case, "build", "TOTO_OPENCL_FAIL=clBuildProgram:1+", false),
+                     CHILD_OK);
+    assert_int_equal(run_child(fault_case, "lost", "TOTO_OPENCL_FAIL=clFinish:1+", false),
+                     CHILD_OK);
 }
 
-/* ---- The choice ------------------------------------------------------------------------------------- */
+/* ---- The choice ------------------------------------------------------------------------------ */
 
-static cl_int CL_API_CALL wrong_read(cl_command_queue queue, cl_mem memory, cl_bool blocking, size_t offset,
-                                     size_t bytes, void *to, cl_uint n, const cl_event *wait, cl_event *event);
+static cl_int CL_API_CALL wrong_read(cl_command_queue queue, cl_mem memory, cl_bool blocking,
+                                     size_t offset, size_t bytes, void *to, cl_uint n,
+                                     const cl_event *wait, cl_event *event);
 static __typeof__(&wrong_read) real_read;
 
 /* A device that computes one wrong number. */
-static cl_int CL_API_CALL wrong_read(cl_command_queue queue, cl_mem memory, cl_bool blocking, size_t offset,
-                                     size_t bytes, void *to, cl_uint n, const cl_event *wait, cl_event *event)
+static cl_int CL_API_CALL wrong_read(cl_command_queue queue, cl_mem memory, cl_bool blocking,
+                                     size_t offset, size_t bytes, void *to, cl_uint n,
+                                     const cl_event *wait, cl_event *event)
 {
     cl_int code = real_read(queue, memory, blocking, offset, bytes, to, n, wait, event);
     if (bytes >= sizeof(float))
@@ -759,8 +793,10 @@ static int auto_case(const char *argument)
         toto_device_free(device);
         CHECK(toto_device_open("1", TOTO_DTYPE_F32, 1, &device, &err) == TOTO_STATUS_OK);
         toto_device_free(device);
-        CHECK(toto_device_open("99", TOTO_DTYPE_F32, 1, &device, &err) == TOTO_STATUS_RESOURCE && !device);
-        CHECK(toto_device_open("", TOTO_DTYPE_F32, 1, &device, &err) == TOTO_STATUS_RESOURCE && !device);
+        CHECK(toto_device_open("99", TOTO_DTYPE_F32, 1, &device, &err) == TOTO_STATUS_RESOURCE &&
+              !device);
+        CHECK(toto_device_open("", TOTO_DTYPE_F32, 1, &device, &err) == TOTO_STATUS_RESOURCE &&
+              !device);
         CHECK(n_warnings == 0);
         return CHILD_OK;
     }
@@ -768,9 +804,11 @@ static int auto_case(const char *argument)
         real_read = ocl.clEnqueueReadBuffer;
         ocl.clEnqueueReadBuffer = wrong_read;
     }
-    CHECK(toto_device_open("gpu", TOTO_DTYPE_AUTO, 1, &device, &err) == TOTO_STATUS_RESOURCE && !device);
+    CHECK(toto_device_open("gpu", TOTO_DTYPE_AUTO, 1, &device, &err) == TOTO_STATUS_RESOURCE &&
+          !device);
     CHECK(strstr(err.message, "Some GPU"));
-    CHECK(strstr(err.message, strcmp(argument, "wrong") == 0 ? "wrong numbers" : "clCreateContext"));
+    CHECK(
+        strstr(err.message, strcmp(argument, "wrong") == 0 ? "wrong numbers" : "clCreateContext"));
     CHECK(n_warnings == 0);
     CHECK(toto_device_open("auto", TOTO_DTYPE_AUTO, 1, &device, &err) == TOTO_STATUS_OK);
     CHECK(strncmp(device->backend->name, "CPU", 3) == 0);
@@ -787,7 +825,7 @@ static void test_auto(void **state)
     expect_ok(auto_case, "fails", "TOTO_OPENCL_FAIL=clCreateContext:1+");
 }
 
-/* ---- The folder of the run -------------------------------------------------------------------------- */
+/* ---- The folder of the run ------------------------------------------------------------------- */
 
 static void text_write(const char *name, const char *text)
 {
@@ -819,7 +857,8 @@ static int folder_make(void **state)
                "    if (i < n)\n"
                "        x[first + i] = PLUS(x[first + i]);\n"
                "}\n");
-    text_write("kernels/wrong.cl", "kernel void add(global float *x)\n{\n    x[0] = undeclared;\n}\n");
+    text_write("kernels/wrong.cl",
+               "kernel void add(global float *x)\n{\n    x[0] = undeclared;\n}\n");
     cache_here("cache");
     unsetenv("TOTO_CACHE");
     unsetenv("TOTO_OPENCL_MASK");

@@ -28,7 +28,7 @@ static void ocl_close(struct backend *base)
     mem_free(backend);
 }
 
-/* ---- Tensors ---------------------------------------------------------------------------------------- */
+/* ---- Tensors --------------------------------------------------------------------------------- */
 
 static size_t ocl_element_bytes(const struct backend *backend, enum tensor_kind kind)
 {
@@ -48,13 +48,14 @@ static bool is_narrow(const struct ocl_backend *backend, enum tensor_kind kind)
     return kind == TENSOR_ACTIVATION && backend->dtype != DTYPE_F32;
 }
 
-static enum toto_status ocl_alloc(struct backend *base, enum tensor_kind kind, size_t n, struct tensor *tensor,
-                                  struct toto_error *err)
+static enum toto_status ocl_alloc(struct backend *base, enum tensor_kind kind, size_t n,
+                                  struct tensor *tensor, struct toto_error *err)
 {
     size_t bytes;
     *tensor = (struct tensor){.kind = kind, .n = n};
     if (!size_mul(n, ocl_element_bytes(base, kind), &bytes))
-        return toto_fail(err, TOTO_STATUS_RESOURCE, "a tensor of %zu elements is more than memory can hold", n);
+        return toto_fail(err, TOTO_STATUS_RESOURCE,
+                         "a tensor of %zu elements is more than memory can hold", n);
     tensor->memory = ocl_buffer_make(ocl_of(base), bytes, "a tensor", err);
     return tensor->memory ? TOTO_STATUS_OK : TOTO_STATUS_RESOURCE;
 }
@@ -68,14 +69,16 @@ static void ocl_free(struct backend *base, struct tensor *tensor)
 static void ocl_upload(struct backend *base, struct tensor dst, const void *src)
 {
     struct ocl_backend *backend = ocl_of(base);
-    size_t size = ocl_element_bytes(base, dst.kind), offset = dst.offset * size, left = dst.n * size, got;
+    size_t size = ocl_element_bytes(base, dst.kind), offset = dst.offset * size,
+           left = dst.n * size, got;
     bool narrow = is_narrow(backend, dst.kind);
     const char *from = src;
     while (left) {
         char *to = ocl_ring_take(backend, left, &got);
         if (!to)
             return;
-        got -= got % size; /* slots hold whole elements, and what is taken from one is a multiple of 64 bytes */
+        got -= got % size; /* slots hold whole elements, and what is taken from one is a multiple of
+                              64 bytes */
         if (narrow)
             ocl_narrow(backend->dtype, (const float *)(const void *)from, got / size, to);
         else
@@ -102,17 +105,21 @@ static enum toto_status ocl_sync(struct backend *base, struct toto_error *err)
     return ocl_status(base, err);
 }
 
-static void read_back(struct ocl_backend *backend, cl_mem from, size_t offset, size_t bytes, void *to)
+static void read_back(struct ocl_backend *backend, cl_mem from, size_t offset, size_t bytes,
+                      void *to)
 {
-    cl_int code = ocl.clEnqueueReadBuffer(backend->queue, from, CL_TRUE, offset, bytes, to, 0, NULL, NULL);
+    cl_int code =
+        ocl.clEnqueueReadBuffer(backend->queue, from, CL_TRUE, offset, bytes, to, 0, NULL, NULL);
     if (code)
         ocl_fail(backend, "clEnqueueReadBuffer", code);
 }
 
-static enum toto_status ocl_download(struct backend *base, struct tensor src, void *dst, struct toto_error *err)
+static enum toto_status ocl_download(struct backend *base, struct tensor src, void *dst,
+                                     struct toto_error *err)
 {
     struct ocl_backend *backend = ocl_of(base);
-    size_t size = ocl_element_bytes(base, src.kind), offset = src.offset * size, left = src.n * size;
+    size_t size = ocl_element_bytes(base, src.kind), offset = src.offset * size,
+           left = src.n * size;
     float *out = dst;
     if (base->status || !left)
         return ocl_status(base, err);
@@ -132,7 +139,7 @@ static enum toto_status ocl_download(struct backend *base, struct tensor src, vo
     return ocl_status(base, err);
 }
 
-/* ---- Opening ---------------------------------------------------------------------------------------- */
+/* ---- Opening --------------------------------------------------------------------------------- */
 
 static size_t ocl_scratch_bytes(const struct backend *backend, size_t width)
 {
@@ -167,10 +174,12 @@ static const struct backend_ops ops = {
     .fold = ocl_fold,
 };
 
-enum toto_status ocl_backend_open(const struct ocl_device *device, enum dtype dtype, size_t limit_bytes,
-                                  struct backend **opened, struct toto_error *err)
+enum toto_status ocl_backend_open(const struct ocl_device *device, enum dtype dtype,
+                                  size_t limit_bytes, struct backend **opened,
+                                  struct toto_error *err)
 {
-    const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)device->platform, 0};
+    const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM,
+                                                (cl_context_properties)device->platform, 0};
     enum toto_status status = TOTO_STATUS_OK;
     cl_int code;
     *opened = NULL;
@@ -181,10 +190,12 @@ enum toto_status ocl_backend_open(const struct ocl_device *device, enum dtype dt
     backend->base.n_threads = thread_count_available();
     backend->device = device;
     backend->dtype = dtype;
-    backend->limit_bytes = device->memory_bytes > SIZE_MAX ? SIZE_MAX : (size_t)device->memory_bytes;
+    backend->limit_bytes =
+        device->memory_bytes > SIZE_MAX ? SIZE_MAX : (size_t)device->memory_bytes;
     if (limit_bytes && limit_bytes < backend->limit_bytes)
         backend->limit_bytes = limit_bytes;
-    snprintf(backend->base.name, sizeof backend->base.name, "%.96s (OpenCL, %s)", device->name, dtype_name(dtype));
+    snprintf(backend->base.name, sizeof backend->base.name, "%.96s (OpenCL, %s)", device->name,
+             dtype_name(dtype));
     backend->context = ocl.clCreateContext(properties, 1, &device->id, NULL, NULL, &code);
     if (!backend->context)
         status = ocl_error(device, "clCreateContext", code, err);

@@ -1,9 +1,9 @@
 /* The folder of built programs: $XDG_CACHE_HOME/toto, else ~/.cache/toto.
  *
- * An entry is named by its key and holds: "TOTOCLB1", the key (32 bytes), the payload's length (8 bytes, little
- * endian), the payload's SHA-256 (32 bytes), the payload. All of it is checked before a driver sees it. Entries are
- * written aside and renamed. The folder must be the user's own and not writable by others, since drivers trust a
- * binary. Without a folder nothing is cached. */
+ * An entry is named by its key and holds: "TOTOCLB1", the key (32 bytes), the payload's length (8
+ * bytes, little endian), the payload's SHA-256 (32 bytes), the payload. All of it is checked before
+ * a driver sees it. Entries are written aside and renamed. The folder must be the user's own and
+ * not writable by others, since drivers trust a binary. Without a folder nothing is cached. */
 #include "ocl.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@
 enum { PATH_BYTES = 4096, HEADER_BYTES = 80, PAYLOAD_MAX = 256 << 20 };
 static const char magic[8] = {'T', 'O', 'T', 'O', 'C', 'L', 'B', '1'};
 
-/* ---- Keys ------------------------------------------------------------------------------------------- */
+/* ---- Keys ------------------------------------------------------------------------------------ */
 
 /* A text with its length before it, so that no two lists of texts give the same bytes. */
 static void hash_text(struct sha256_ctx *hash, const char *text)
@@ -48,9 +48,10 @@ void ocl_cache_key_make(const struct ocl_device *device, const char *const *part
     sha256_digest(&hash, sizeof key->hash, key->hash);
 }
 
-/* ---- The folder ------------------------------------------------------------------------------------- */
+/* ---- The folder ------------------------------------------------------------------------------ */
 
-/* Makes the folder and those above it; true if it is there, the user's, and closed to the writing of others. */
+/* Makes the folder and those above it; true if it is there, the user's, and closed to the writing
+ * of others. */
 static bool folder_ready(char *path)
 {
     struct stat info;
@@ -68,7 +69,8 @@ static bool folder_ready(char *path)
 static bool entry_path(const struct ocl_cache_key *key, char path[PATH_BYTES])
 {
     static const char digits[] = "0123456789abcdef";
-    const char *off = getenv("TOTO_CACHE"), *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    const char *off = getenv("TOTO_CACHE"), *base = getenv("XDG_CACHE_HOME"),
+               *home = getenv("HOME");
     int n;
     if (off && strcmp(off, "off") == 0)
         return false;
@@ -92,7 +94,7 @@ static bool entry_path(const struct ocl_cache_key *key, char path[PATH_BYTES])
     return true;
 }
 
-/* ---- Entries ---------------------------------------------------------------------------------------- */
+/* ---- Entries --------------------------------------------------------------------------------- */
 
 static void header_make(const struct ocl_cache_key *key, const unsigned char *payload, size_t bytes,
                         unsigned char header[HEADER_BYTES])
@@ -168,8 +170,8 @@ void ocl_cache_store(const struct ocl_cache_key *key, const unsigned char *paylo
     unsigned char header[HEADER_BYTES];
     if (bytes == 0 || bytes > PAYLOAD_MAX - HEADER_BYTES || !entry_path(key, path))
         return;
-    snprintf(aside, sizeof aside, "%s.%ld-%u-%" PRIx64, path, (long)getpid(), atomic_fetch_add(&counter, 1),
-             (uint64_t)(clock_seconds() * 1e9));
+    snprintf(aside, sizeof aside, "%s.%ld-%u-%" PRIx64, path, (long)getpid(),
+             atomic_fetch_add(&counter, 1), (uint64_t)(clock_seconds() * 1e9));
     int fd = open(aside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) {
         log_debug("%s cannot be written: %s", aside, strerror(errno));

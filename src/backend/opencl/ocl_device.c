@@ -1,5 +1,5 @@
-/* Devices: one list over all platforms, and what each can do. A platform without devices, a driver that fails and
- * answers of any length are passed over: the list holds what answered. */
+/* Devices: one list over all platforms, and what each can do. A platform without devices, a driver
+ * that fails and answers of any length are passed over: the list holds what answered. */
 #include "ocl.h"
 
 #include <pthread.h>
@@ -23,9 +23,10 @@ static struct {
     unsigned caps;
 } probes[DEVICES_MAX];
 
-/* ---- The list -------------------------------------------------------------------------------------- */
+/* ---- The list -------------------------------------------------------------------------------- */
 
-/* Copies text without the blanks around it, cut to the field; what is not printable ASCII becomes '?'. */
+/* Copies text without the blanks around it, cut to the field; what is not printable ASCII becomes
+ * '?'. */
 static void text_copy(const char *text, char *field, size_t size)
 {
     text += strspn(text, " \t\n");
@@ -93,8 +94,10 @@ static bool device_read(cl_platform_id platform, cl_device_id id, struct ocl_dev
     *device = (struct ocl_device){.platform = platform, .id = id};
     platform_name(platform, device->platform_name, sizeof device->platform_name);
     device_text(id, CL_DEVICE_NAME, device->name, sizeof device->name);
-    if (ANSWER(id, CL_DEVICE_AVAILABLE, available) || ANSWER(id, CL_DEVICE_COMPILER_AVAILABLE, compiler) ||
-        ANSWER(id, CL_DEVICE_TYPE, device->type) || ANSWER(id, CL_DEVICE_GLOBAL_MEM_SIZE, device->memory_bytes) ||
+    if (ANSWER(id, CL_DEVICE_AVAILABLE, available) ||
+        ANSWER(id, CL_DEVICE_COMPILER_AVAILABLE, compiler) ||
+        ANSWER(id, CL_DEVICE_TYPE, device->type) ||
+        ANSWER(id, CL_DEVICE_GLOBAL_MEM_SIZE, device->memory_bytes) ||
         ANSWER(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, device->largest_alloc_bytes) ||
         ANSWER(id, CL_DEVICE_LOCAL_MEM_SIZE, device->local_bytes) ||
         ANSWER(id, CL_DEVICE_MAX_COMPUTE_UNITS, device->compute_units) ||
@@ -149,7 +152,8 @@ static void devices_list(void)
     for (cl_uint i = 0; i < n && i < PLATFORMS_MAX; i++)
         platform_list(platforms[i]);
     if (!n_devices)
-        snprintf(reason, sizeof reason, "no OpenCL platform (there are %u) has a device that is available", n);
+        snprintf(reason, sizeof reason,
+                 "no OpenCL platform (there are %u) has a device that is available", n);
 }
 
 const struct ocl_device *ocl_devices(size_t *n, char why[256])
@@ -160,7 +164,7 @@ const struct ocl_device *ocl_devices(size_t *n, char why[256])
     return devices;
 }
 
-/* ---- Probes ---------------------------------------------------------------------------------------- */
+/* ---- Probes ---------------------------------------------------------------------------------- */
 
 static const struct {
     unsigned bit;
@@ -172,7 +176,8 @@ static const struct {
      "kernel void probe(global float *x) { double d = x[0]; x[0] = (float)sqrt(d * d + 1.0); }\n"},
     {OCL_CAP_FP16, "fp16",
      "#pragma OPENCL EXTENSION cl_khr_fp16 : enable\n"
-     "kernel void probe(global float *x) { half h = (half)x[0]; x[0] = (float)(h * h + (half)1); }\n"},
+     "kernel void probe(global float *x) { half h = (half)x[0]; x[0] = (float)(h * h + (half)1); "
+     "}\n"},
     {OCL_CAP_LOCAL_32K, "local32k",
      "kernel void probe(global float *x) { local float y[8192]; int i = get_local_id(0);\n"
      "y[i] = x[i]; barrier(CLK_LOCAL_MEM_FENCE); x[i] = y[8191 - i]; }\n"},
@@ -195,8 +200,8 @@ static unsigned caps_masked(unsigned caps)
     return caps;
 }
 
-/* What the device says of itself; only these are probed, since some compilers die of inline assembly that is not
- * theirs. */
+/* What the device says of itself; only these are probed, since some compilers die of inline
+ * assembly that is not theirs. */
 static unsigned caps_claimed(const struct ocl_device *device)
 {
     return (device->has_fp64 ? OCL_CAP_FP64 : 0) | (device->has_fp16 ? OCL_CAP_FP16 : 0) |
@@ -221,7 +226,8 @@ static bool probe_builds(const struct ocl_device *device, cl_context context, co
     return kernel != NULL;
 }
 
-/* The bits that were found earlier, by this or another process; the driver's version is part of the key. */
+/* The bits that were found earlier, by this or another process; the driver's version is part of the
+ * key. */
 static bool caps_load(const struct ocl_cache_key *key, unsigned *caps)
 {
     size_t bytes;

@@ -74,11 +74,14 @@ typedef void CL_CALLBACK context_notify(const char *, const void *, size_t, void
 typedef void CL_CALLBACK build_notify(cl_program, void *);
 
 STATUS_CALL(clGetPlatformIDs, (cl_uint n, cl_platform_id *ids, cl_uint *got), (n, ids, got))
-STATUS_CALL(clGetPlatformInfo, (cl_platform_id id, cl_platform_info what, size_t n, void *value, size_t *got),
+STATUS_CALL(clGetPlatformInfo,
+            (cl_platform_id id, cl_platform_info what, size_t n, void *value, size_t *got),
             (id, what, n, value, got))
-STATUS_CALL(clGetDeviceIDs, (cl_platform_id id, cl_device_type type, cl_uint n, cl_device_id *ids, cl_uint *got),
+STATUS_CALL(clGetDeviceIDs,
+            (cl_platform_id id, cl_device_type type, cl_uint n, cl_device_id *ids, cl_uint *got),
             (id, type, n, ids, got))
-STATUS_CALL(clGetDeviceInfo, (cl_device_id id, cl_device_info what, size_t n, void *value, size_t *got),
+STATUS_CALL(clGetDeviceInfo,
+            (cl_device_id id, cl_device_info what, size_t n, void *value, size_t *got),
             (id, what, n, value, got))
 HANDLE_CALL(cl_context, clCreateContext,
             (const cl_context_properties *properties, cl_uint n, const cl_device_id *ids,
@@ -86,68 +89,82 @@ HANDLE_CALL(cl_context, clCreateContext,
             (properties, n, ids, notify, user, code))
 RELEASE_CALL(clReleaseContext, cl_context)
 HANDLE_CALL(cl_command_queue, clCreateCommandQueue,
-            (cl_context context, cl_device_id id, cl_command_queue_properties properties, cl_int *code),
+            (cl_context context, cl_device_id id, cl_command_queue_properties properties,
+             cl_int *code),
             (context, id, properties, code))
 RELEASE_CALL(clReleaseCommandQueue, cl_command_queue)
-HANDLE_CALL(cl_mem, clCreateBuffer, (cl_context context, cl_mem_flags flags, size_t n, void *host, cl_int *code),
+HANDLE_CALL(cl_mem, clCreateBuffer,
+            (cl_context context, cl_mem_flags flags, size_t n, void *host, cl_int *code),
             (context, flags, n, host, code))
 RELEASE_CALL(clReleaseMemObject, cl_mem)
 HANDLE_CALL(cl_program, clCreateProgramWithSource,
-            (cl_context context, cl_uint n, const char **texts, const size_t *lengths, cl_int *code),
+            (cl_context context, cl_uint n, const char **texts, const size_t *lengths,
+             cl_int *code),
             (context, n, texts, lengths, code))
 HANDLE_CALL(cl_program, clCreateProgramWithBinary,
             (cl_context context, cl_uint n, const cl_device_id *ids, const size_t *lengths,
              const unsigned char **binaries, cl_int *each, cl_int *code),
             (context, n, ids, lengths, binaries, each, code))
-STATUS_CALL(clBuildProgram, (cl_program program, cl_uint n, const cl_device_id *ids, const char *options,
-                             build_notify *notify, void *user),
+STATUS_CALL(clBuildProgram,
+            (cl_program program, cl_uint n, const cl_device_id *ids, const char *options,
+             build_notify *notify, void *user),
             (program, n, ids, options, notify, user))
 RELEASE_CALL(clReleaseProgram, cl_program)
-STATUS_CALL(clGetProgramInfo, (cl_program program, cl_program_info what, size_t n, void *value, size_t *got),
+STATUS_CALL(clGetProgramInfo,
+            (cl_program program, cl_program_info what, size_t n, void *value, size_t *got),
             (program, what, n, value, got))
 STATUS_CALL(clGetProgramBuildInfo,
-            (cl_program program, cl_device_id id, cl_program_build_info what, size_t n, void *value, size_t *got),
+            (cl_program program, cl_device_id id, cl_program_build_info what, size_t n, void *value,
+             size_t *got),
             (program, id, what, n, value, got))
-HANDLE_CALL(cl_kernel, clCreateKernel, (cl_program program, const char *name, cl_int *code), (program, name, code))
+HANDLE_CALL(cl_kernel, clCreateKernel, (cl_program program, const char *name, cl_int *code),
+            (program, name, code))
 RELEASE_CALL(clReleaseKernel, cl_kernel)
-STATUS_CALL(clSetKernelArg, (cl_kernel kernel, cl_uint i, size_t n, const void *value), (kernel, i, n, value))
+STATUS_CALL(clSetKernelArg, (cl_kernel kernel, cl_uint i, size_t n, const void *value),
+            (kernel, i, n, value))
 STATUS_CALL(clGetKernelWorkGroupInfo,
-            (cl_kernel kernel, cl_device_id id, cl_kernel_work_group_info what, size_t n, void *value, size_t *got),
+            (cl_kernel kernel, cl_device_id id, cl_kernel_work_group_info what, size_t n,
+             void *value, size_t *got),
             (kernel, id, what, n, value, got))
 STATUS_CALL(clEnqueueNDRangeKernel,
-            (cl_command_queue queue, cl_kernel kernel, cl_uint dims, const size_t *offset, const size_t *global,
-             const size_t *group, cl_uint n, const cl_event *wait, cl_event *event),
+            (cl_command_queue queue, cl_kernel kernel, cl_uint dims, const size_t *offset,
+             const size_t *global, const size_t *group, cl_uint n, const cl_event *wait,
+             cl_event *event),
             (queue, kernel, dims, offset, global, group, n, wait, event))
 STATUS_CALL(clEnqueueReadBuffer,
-            (cl_command_queue queue, cl_mem memory, cl_bool blocking, size_t offset, size_t bytes, void *to,
-             cl_uint n, const cl_event *wait, cl_event *event),
+            (cl_command_queue queue, cl_mem memory, cl_bool blocking, size_t offset, size_t bytes,
+             void *to, cl_uint n, const cl_event *wait, cl_event *event),
             (queue, memory, blocking, offset, bytes, to, n, wait, event))
 STATUS_CALL(clEnqueueWriteBuffer,
             (cl_command_queue queue, cl_mem memory, cl_bool blocking, size_t offset, size_t bytes,
              const void *from, cl_uint n, const cl_event *wait, cl_event *event),
             (queue, memory, blocking, offset, bytes, from, n, wait, event))
 HANDLE_CALL(void *, clEnqueueMapBuffer,
-            (cl_command_queue queue, cl_mem memory, cl_bool blocking, cl_map_flags flags, size_t offset,
-             size_t bytes, cl_uint n, const cl_event *wait, cl_event *event, cl_int *code),
+            (cl_command_queue queue, cl_mem memory, cl_bool blocking, cl_map_flags flags,
+             size_t offset, size_t bytes, cl_uint n, const cl_event *wait, cl_event *event,
+             cl_int *code),
             (queue, memory, blocking, flags, offset, bytes, n, wait, event, code))
 STATUS_CALL(clEnqueueUnmapMemObject,
-            (cl_command_queue queue, cl_mem memory, void *host, cl_uint n, const cl_event *wait, cl_event *event),
+            (cl_command_queue queue, cl_mem memory, void *host, cl_uint n, const cl_event *wait,
+             cl_event *event),
             (queue, memory, host, n, wait, event))
 STATUS_CALL(clEnqueueCopyBuffer,
-            (cl_command_queue queue, cl_mem from, cl_mem to, size_t from_offset, size_t to_offset, size_t bytes,
-             cl_uint n, const cl_event *wait, cl_event *event),
+            (cl_command_queue queue, cl_mem from, cl_mem to, size_t from_offset, size_t to_offset,
+             size_t bytes, cl_uint n, const cl_event *wait, cl_event *event),
             (queue, from, to, from_offset, to_offset, bytes, n, wait, event))
 STATUS_CALL(clEnqueueFillBuffer,
-            (cl_command_queue queue, cl_mem memory, const void *pattern, size_t pattern_bytes, size_t offset,
-             size_t bytes, cl_uint n, const cl_event *wait, cl_event *event),
+            (cl_command_queue queue, cl_mem memory, const void *pattern, size_t pattern_bytes,
+             size_t offset, size_t bytes, cl_uint n, const cl_event *wait, cl_event *event),
             (queue, memory, pattern, pattern_bytes, offset, bytes, n, wait, event))
 STATUS_CALL(clFlush, (cl_command_queue queue), (queue))
 STATUS_CALL(clFinish, (cl_command_queue queue), (queue))
 STATUS_CALL(clWaitForEvents, (cl_uint n, const cl_event *events), (n, events))
 RELEASE_CALL(clReleaseEvent, cl_event)
-STATUS_CALL(clGetEventProfilingInfo, (cl_event event, cl_profiling_info what, size_t n, void *value, size_t *got),
+STATUS_CALL(clGetEventProfilingInfo,
+            (cl_event event, cl_profiling_info what, size_t n, void *value, size_t *got),
             (event, what, n, value, got))
-STATUS_CALL(clGetMemObjectInfo, (cl_mem memory, cl_mem_info what, size_t n, void *value, size_t *got),
+STATUS_CALL(clGetMemObjectInfo,
+            (cl_mem memory, cl_mem_info what, size_t n, void *value, size_t *got),
             (memory, what, n, value, got))
 
 static void counts_write(void)

@@ -1,4 +1,5 @@
-/* Memory of a device: buffers within its limits, the pinned ring that uploads go through, and weights. */
+/* Memory of a device: buffers within its limits, the pinned ring that uploads go through, and
+ * weights. */
 #include "ocl.h"
 #include "ocl_weight.h"
 
@@ -7,23 +8,25 @@
 #include "../../base/memory.h"
 #include "../cpu/threads.h"
 
-/* ---- Buffers ---------------------------------------------------------------------------------------- */
+/* ---- Buffers --------------------------------------------------------------------------------- */
 
 enum {
     ROUND_BYTES = 64,     /* of a buffer: kernels may read whole vectors past the last element */
     TOUCH_BYTES = 1 << 20 /* buffers from here on are touched when they are made */
 };
 
-static enum toto_status buffer_refuse(const struct ocl_backend *backend, size_t bytes, const char *what,
-                                      const char *because, size_t limit, struct toto_error *err)
+static enum toto_status buffer_refuse(const struct ocl_backend *backend, size_t bytes,
+                                      const char *what, const char *because, size_t limit,
+                                      struct toto_error *err)
 {
     return toto_fail(err, TOTO_STATUS_RESOURCE,
-                     "OpenCL device %s: %s needs %zu MiB, %s %zu MiB; lower --samples-per-batch, --horizon or --context",
+                     "OpenCL device %s: %s needs %zu MiB, %s %zu MiB; lower --samples-per-batch, "
+                     "--horizon or --context",
                      backend->device->name, what, (bytes >> 20) + 1, because, limit >> 20);
 }
 
-static cl_mem buffer_create(struct ocl_backend *backend, cl_mem_flags flags, size_t bytes, const char *what,
-                            struct toto_error *err)
+static cl_mem buffer_create(struct ocl_backend *backend, cl_mem_flags flags, size_t bytes,
+                            const char *what, struct toto_error *err)
 {
     cl_int code;
     size_t left = backend->limit_bytes - backend->used_bytes;
@@ -38,7 +41,8 @@ static cl_mem buffer_create(struct ocl_backend *backend, cl_mem_flags flags, siz
     }
     cl_mem memory = ocl.clCreateBuffer(backend->context, flags, bytes, NULL, &code);
     if (!memory) {
-        toto_fail(err, TOTO_STATUS_RESOURCE, "OpenCL device %s: clCreateBuffer of %zu bytes for %s failed: %s (%d)",
+        toto_fail(err, TOTO_STATUS_RESOURCE,
+                  "OpenCL device %s: clCreateBuffer of %zu bytes for %s failed: %s (%d)",
                   backend->device->name, bytes, what, ocl_code_name(code), (int)code);
         return NULL;
     }
@@ -48,7 +52,8 @@ static cl_mem buffer_create(struct ocl_backend *backend, cl_mem_flags flags, siz
     return memory;
 }
 
-cl_mem ocl_buffer_make(struct ocl_backend *backend, size_t bytes, const char *what, struct toto_error *err)
+cl_mem ocl_buffer_make(struct ocl_backend *backend, size_t bytes, const char *what,
+                       struct toto_error *err)
 {
     static const cl_uint zero;
     if (bytes > SIZE_MAX - ROUND_BYTES) {
@@ -59,7 +64,8 @@ cl_mem ocl_buffer_make(struct ocl_backend *backend, size_t bytes, const char *wh
     cl_mem memory = buffer_create(backend, CL_MEM_READ_WRITE, bytes, what, err);
     if (!memory || bytes < TOUCH_BYTES)
         return memory;
-    cl_int code = ocl.clEnqueueFillBuffer(backend->queue, memory, &zero, sizeof zero, 0, ROUND_BYTES, 0, NULL, NULL);
+    cl_int code = ocl.clEnqueueFillBuffer(backend->queue, memory, &zero, sizeof zero, 0,
+                                          ROUND_BYTES, 0, NULL, NULL);
     if (code) {
         ocl_error(backend->device, "clEnqueueFillBuffer", code, err);
         ocl_buffer_free(backend, memory);
@@ -78,7 +84,7 @@ void ocl_buffer_free(struct ocl_backend *backend, cl_mem memory)
     ocl.clReleaseMemObject(memory);
 }
 
-/* ---- The ring --------------------------------------------------------------------------------------- */
+/* ---- The ring -------------------------------------------------------------------------------- */
 
 static bool slot_make(struct ocl_backend *backend, struct ocl_ring_slot *slot)
 {
@@ -90,8 +96,9 @@ static bool slot_make(struct ocl_backend *backend, struct ocl_ring_slot *slot)
         backend_fail(&backend->base, TOTO_STATUS_RESOURCE, &err);
         return false;
     }
-    slot->host = ocl.clEnqueueMapBuffer(backend->queue, slot->memory, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0,
-                                        OCL_RING_BYTES, 0, NULL, NULL, &code);
+    slot->host =
+        ocl.clEnqueueMapBuffer(backend->queue, slot->memory, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0,
+                               OCL_RING_BYTES, 0, NULL, NULL, &code);
     if (slot->host)
         return true;
     ocl_buffer_free(backend, slot->memory);
@@ -127,14 +134,16 @@ char *ocl_ring_take(struct ocl_backend *backend, size_t bytes, size_t *got)
     return slot->host + slot->used;
 }
 
-void ocl_ring_send(struct ocl_backend *backend, const char *from, size_t bytes, cl_mem to, size_t offset)
+void ocl_ring_send(struct ocl_backend *backend, const char *from, size_t bytes, cl_mem to,
+                   size_t offset)
 {
     enum { ALIGN = 64 };
     struct ocl_ring_slot *slot = &backend->ring[backend->ring_at];
     cl_event event = NULL;
     if (backend->base.status)
         return;
-    cl_int code = ocl.clEnqueueWriteBuffer(backend->queue, to, CL_FALSE, offset, bytes, from, 0, NULL, &event);
+    cl_int code = ocl.clEnqueueWriteBuffer(backend->queue, to, CL_FALSE, offset, bytes, from, 0,
+                                           NULL, &event);
     if (code) {
         ocl_fail(backend, "clEnqueueWriteBuffer", code);
         return;
@@ -160,7 +169,7 @@ void ocl_ring_close(struct ocl_backend *backend)
     }
 }
 
-/* ---- Weights ---------------------------------------------------------------------------------------- */
+/* ---- Weights --------------------------------------------------------------------------------- */
 
 /* A stretch of a part on its way into the ring. */
 struct convert {
@@ -178,7 +187,8 @@ static void convert_task(void *context, size_t task, size_t thread)
     const struct convert *job = context;
     float block[BLOCK];
     size_t from_size = dtype_size(job->from), to_size = dtype_size(job->to);
-    size_t begin = task * CONVERT_STEP, end = begin + CONVERT_STEP < job->n ? begin + CONVERT_STEP : job->n;
+    size_t begin = task * CONVERT_STEP,
+           end = begin + CONVERT_STEP < job->n ? begin + CONVERT_STEP : job->n;
     (void)thread;
     if (job->from == job->to) {
         memcpy(job->dst + begin * to_size, job->src + begin * from_size, (end - begin) * to_size);
@@ -191,8 +201,8 @@ static void convert_task(void *context, size_t task, size_t thread)
     }
 }
 
-static void part_upload(struct ocl_backend *backend, const struct weight_part *part, size_t n_in, cl_mem to,
-                        size_t offset)
+static void part_upload(struct ocl_backend *backend, const struct weight_part *part, size_t n_in,
+                        cl_mem to, size_t offset)
 {
     size_t n = part->rows * n_in, size = dtype_size(backend->dtype), got;
     const char *src = part->data;
@@ -201,7 +211,8 @@ static void part_upload(struct ocl_backend *backend, const struct weight_part *p
         if (!dst)
             return;
         struct convert job = {part->dtype, backend->dtype, src, dst, got / size};
-        thread_pool_run(backend->pool, (job.n + CONVERT_STEP - 1) / CONVERT_STEP, convert_task, &job);
+        thread_pool_run(backend->pool, (job.n + CONVERT_STEP - 1) / CONVERT_STEP, convert_task,
+                        &job);
         ocl_ring_send(backend, dst, job.n * size, to, offset);
         src += job.n * dtype_size(part->dtype);
         offset += job.n * size;
@@ -215,7 +226,8 @@ enum toto_status ocl_weight_make(struct ocl_backend *backend, size_t n_out, size
     size_t bytes;
     *weight = NULL;
     if (!size_mul(n_out, n_in, &bytes) || !size_mul(bytes, dtype_size(backend->dtype), &bytes))
-        return toto_fail(err, TOTO_STATUS_RESOURCE, "a weight of %zu x %zu is more than memory can hold", n_out, n_in);
+        return toto_fail(err, TOTO_STATUS_RESOURCE,
+                         "a weight of %zu x %zu is more than memory can hold", n_out, n_in);
     struct weight *made = mem_calloc(1, sizeof *made);
     if (!made)
         return toto_fail_memory(err, "a weight", sizeof *made);
@@ -228,8 +240,9 @@ enum toto_status ocl_weight_make(struct ocl_backend *backend, size_t n_out, size
     return TOTO_STATUS_OK;
 }
 
-enum toto_status ocl_weight_open(struct backend *base, const struct weight_part *parts, size_t n_parts, size_t n_in,
-                                 struct weight **weight, struct toto_error *err)
+enum toto_status ocl_weight_open(struct backend *base, const struct weight_part *parts,
+                                 size_t n_parts, size_t n_in, struct weight **weight,
+                                 struct toto_error *err)
 {
     struct ocl_backend *backend = ocl_of(base);
     size_t n_out = 0, offset = 0;

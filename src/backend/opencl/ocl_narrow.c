@@ -1,4 +1,5 @@
-/* float32 to the types that a device stores, to nearest, ties to even. Plain loops that compilers vectorise. */
+/* float32 to the types that a device stores, to nearest, ties to even. Plain loops that compilers
+ * vectorise. */
 #include "ocl.h"
 
 #include <assert.h>
@@ -11,9 +12,10 @@ static inline uint32_t bits_of(float value)
     return bits;
 }
 
-/* Adding a power of two that puts the last place of float16 at the last place of float32 rounds a value to float16;
- * below 2^-14 that place is 2^-24, the step of subnormals. A finite value too large for float16 becomes its largest,
- * as in the kernels (prelude.cl); infinities and NaN stay. */
+/* Adding a power of two that puts the last place of float16 at the last place of float32 rounds a
+ * value to float16; below 2^-14 that place is 2^-24, the step of subnormals. A finite value too
+ * large for float16 becomes its largest, as in the kernels (prelude.cl); infinities and NaN stay.
+ */
 static inline uint16_t narrow_f16(float value)
 {
     uint32_t bits = bits_of(value), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7FFFFFFFu;

@@ -11,7 +11,7 @@
 
 enum { SOURCE_MAX = 4 << 20, OPTIONS_BYTES = 1024 };
 
-/* ---- Sources ---------------------------------------------------------------------------------------- */
+/* ---- Sources --------------------------------------------------------------------------------- */
 
 /* Reads DIR/NAME.cl whole; NULL with the message in err. */
 static char *source_read(const char *dir, const char *name, struct toto_error *err)
@@ -55,7 +55,7 @@ static const char *source_find(const char *name, char **owned, struct toto_error
     return NULL;
 }
 
-/* ---- Builds ----------------------------------------------------------------------------------------- */
+/* ---- Builds ---------------------------------------------------------------------------------- */
 
 static size_t lines_of(const char *text)
 {
@@ -65,17 +65,20 @@ static size_t lines_of(const char *text)
     return n;
 }
 
-/* NVIDIA's compiler passes over #line and counts lines from the start of all the text, as "<kernel>:LINE:". Writes the
- * log on one line into out, with such places named as #line says: `before` lines stand before the file's first. */
+/* NVIDIA's compiler passes over #line and counts lines from the start of all the text, as
+ * "<kernel>:LINE:". Writes the log on one line into out, with such places named as #line says:
+ * `before` lines stand before the file's first. */
 static void log_tidy(const char *log, const char *file, size_t before, char *out, size_t size)
 {
     static const char mark[] = "<kernel>:";
     size_t n = 0;
     while (*log && n + 1 < size) {
         char *end;
-        unsigned long line = strncmp(log, mark, sizeof mark - 1) == 0 ? strtoul(log + sizeof mark - 1, &end, 10) : 0;
+        unsigned long line =
+            strncmp(log, mark, sizeof mark - 1) == 0 ? strtoul(log + sizeof mark - 1, &end, 10) : 0;
         if (line > before) {
-            int length = snprintf(out + n, size - n, "kernels/%s.cl:%lu", file, line - (unsigned long)before);
+            int length = snprintf(out + n, size - n, "kernels/%s.cl:%lu", file,
+                                  line - (unsigned long)before);
             n = (size_t)length < size - n ? n + (size_t)length : size - 1;
             log = end;
         } else {
@@ -86,20 +89,25 @@ static void log_tidy(const char *log, const char *file, size_t before, char *out
     out[n] = '\0';
 }
 
-/* "clBuildProgram of FILE failed" with the start of the compiler's log. `before`: lines before the file's first. */
-static void build_log(const struct ocl_backend *backend, cl_program program, const char *file, size_t before,
-                      cl_int code, struct toto_error *err)
+/* "clBuildProgram of FILE failed" with the start of the compiler's log. `before`: lines before the
+ * file's first. */
+static void build_log(const struct ocl_backend *backend, cl_program program, const char *file,
+                      size_t before, cl_int code, struct toto_error *err)
 {
     size_t bytes = 0;
     char *log = NULL, tidy[sizeof err->message] = "no build log";
-    if (!ocl.clGetProgramBuildInfo(program, backend->device->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &bytes) && bytes)
+    if (!ocl.clGetProgramBuildInfo(program, backend->device->id, CL_PROGRAM_BUILD_LOG, 0, NULL,
+                                   &bytes) &&
+        bytes)
         log = mem_calloc(1, bytes + 1);
-    if (log && !ocl.clGetProgramBuildInfo(program, backend->device->id, CL_PROGRAM_BUILD_LOG, bytes, log, NULL)) {
+    if (log && !ocl.clGetProgramBuildInfo(program, backend->device->id, CL_PROGRAM_BUILD_LOG, bytes,
+                                          log, NULL)) {
         log_debug("the build log of kernels/%s.cl: %s", file, log);
         log_tidy(log, file, before, tidy, sizeof tidy);
     }
     mem_free(log);
-    toto_fail(err, TOTO_STATUS_RESOURCE, "OpenCL device %s: clBuildProgram of kernels/%s.cl failed: %s (%d): %s",
+    toto_fail(err, TOTO_STATUS_RESOURCE,
+              "OpenCL device %s: clBuildProgram of kernels/%s.cl failed: %s (%d): %s",
               backend->device->name, file, ocl_code_name(code), (int)code, tidy);
 }
 
@@ -111,17 +119,20 @@ static cl_program program_load(const struct ocl_backend *backend, const struct o
     unsigned char *payload = ocl_cache_load(key, &bytes);
     if (!payload)
         return NULL;
-    cl_program program = ocl.clCreateProgramWithBinary(backend->context, 1, &backend->device->id, &bytes,
-                                                       (const unsigned char **)&payload, &each, &code);
+    cl_program program =
+        ocl.clCreateProgramWithBinary(backend->context, 1, &backend->device->id, &bytes,
+                                      (const unsigned char **)&payload, &each, &code);
     mem_free(payload);
-    if (program && (code || each || ocl.clBuildProgram(program, 1, &backend->device->id, "", NULL, NULL))) {
+    if (program &&
+        (code || each || ocl.clBuildProgram(program, 1, &backend->device->id, "", NULL, NULL))) {
         ocl.clReleaseProgram(program);
         return NULL;
     }
     return program;
 }
 
-/* Puts the program's binary into the cache. Called when a kernel exists, since some drivers compile only then. */
+/* Puts the program's binary into the cache. Called when a kernel exists, since some drivers compile
+ * only then. */
 static void program_store(const struct ocl_backend *backend, struct ocl_program *entry)
 {
     size_t bytes = 0;
@@ -130,15 +141,18 @@ static void program_store(const struct ocl_backend *backend, struct ocl_program 
     if (entry->stored)
         return;
     entry->stored = true;
-    if (ocl.clGetProgramInfo(entry->program, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) || !bytes)
+    if (ocl.clGetProgramInfo(entry->program, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) ||
+        !bytes)
         return;
     binary = mem_alloc(bytes);
-    if (binary && !ocl.clGetProgramInfo(entry->program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL))
+    if (binary &&
+        !ocl.clGetProgramInfo(entry->program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL))
         ocl_cache_store(&entry->cache, binary, bytes);
     mem_free(binary);
 }
 
-static void all_options(const struct ocl_backend *backend, const char *options, char out[OPTIONS_BYTES])
+static void all_options(const struct ocl_backend *backend, const char *options,
+                        char out[OPTIONS_BYTES])
 {
     static const struct {
         unsigned bit;
@@ -148,7 +162,8 @@ static void all_options(const struct ocl_backend *backend, const char *options, 
         {OCL_CAP_LOCAL_32K, " -DHAS_LOCAL_32K"}, {OCL_CAP_GROUP_256, " -DHAS_GROUP_256"},
         {OCL_CAP_NVIDIA, " -DHAS_NVIDIA"},
     };
-    size_t n = (size_t)snprintf(out, OPTIONS_BYTES, "-cl-std=CL1.2 -DDTYPE_%s", dtype_name(backend->dtype));
+    size_t n = (size_t)snprintf(out, OPTIONS_BYTES, "-cl-std=CL1.2 -DDTYPE_%s",
+                                dtype_name(backend->dtype));
     for (size_t i = 0; i < sizeof defines / sizeof *defines; i++)
         if (backend->caps & defines[i].bit)
             n += (size_t)snprintf(out + n, OPTIONS_BYTES - n, "%s", defines[i].define);
@@ -156,9 +171,9 @@ static void all_options(const struct ocl_backend *backend, const char *options, 
         snprintf(out + n, OPTIONS_BYTES - n, " %s", options);
 }
 
-static enum toto_status program_build(struct ocl_backend *backend, const char *file, const char *options,
-                                      const char *prelude, const char *text, struct ocl_program *entry,
-                                      struct toto_error *err)
+static enum toto_status program_build(struct ocl_backend *backend, const char *file,
+                                      const char *options, const char *prelude, const char *text,
+                                      struct ocl_program *entry, struct toto_error *err)
 {
     char line[256], all[OPTIONS_BYTES];
     cl_int code;
@@ -181,14 +196,16 @@ static enum toto_status program_build(struct ocl_backend *backend, const char *f
             return TOTO_STATUS_RESOURCE;
         }
     }
-    log_debug("kernels/%s.cl %s in %.1f ms (%s)", file, entry->stored ? "taken from the cache" : "built",
-              1e3 * (clock_seconds() - start), all);
+    log_debug("kernels/%s.cl %s in %.1f ms (%s)", file,
+              entry->stored ? "taken from the cache" : "built", 1e3 * (clock_seconds() - start),
+              all);
     return TOTO_STATUS_OK;
 }
 
 /* The program of a file with these options, built on first use. */
-static enum toto_status program_get(struct ocl_backend *backend, const char *file, const char *options,
-                                    struct ocl_program **program, struct toto_error *err)
+static enum toto_status program_get(struct ocl_backend *backend, const char *file,
+                                    const char *options, struct ocl_program **program,
+                                    struct toto_error *err)
 {
     char key[OPTIONS_BYTES], *owned_prelude = NULL, *owned_text = NULL;
     enum toto_status status = TOTO_STATUS_RESOURCE;
@@ -199,7 +216,8 @@ static enum toto_status program_get(struct ocl_backend *backend, const char *fil
             return TOTO_STATUS_OK;
         }
     if (backend->n_programs == OCL_PROGRAMS_MAX)
-        return toto_fail(err, TOTO_STATUS_BUG, "more than %d OpenCL programs are in use", OCL_PROGRAMS_MAX);
+        return toto_fail(err, TOTO_STATUS_BUG, "more than %d OpenCL programs are in use",
+                         OCL_PROGRAMS_MAX);
     struct ocl_program entry = {.key = mem_strdup(key)};
     if (!entry.key)
         return toto_fail_memory(err, "an OpenCL program", strlen(key) + 1);
@@ -224,7 +242,8 @@ static enum toto_status kernel_make(struct ocl_backend *backend, const char *fil
     struct ocl_program *program = NULL;
     cl_int code;
     if (backend->n_kernels == OCL_KERNELS_MAX)
-        return toto_fail(err, TOTO_STATUS_BUG, "more than %d OpenCL kernels are in use", OCL_KERNELS_MAX);
+        return toto_fail(err, TOTO_STATUS_BUG, "more than %d OpenCL kernels are in use",
+                         OCL_KERNELS_MAX);
     enum toto_status status = program_get(backend, file, options, &program, err);
     if (status)
         return status;
@@ -234,7 +253,8 @@ static enum toto_status kernel_make(struct ocl_backend *backend, const char *fil
     entry.kernel = ocl.clCreateKernel(program->program, name, &code);
     if (!entry.kernel) {
         mem_free(entry.key);
-        return toto_fail(err, TOTO_STATUS_RESOURCE, "OpenCL device %s: clCreateKernel of %s in kernels/%s.cl failed: %s (%d)",
+        return toto_fail(err, TOTO_STATUS_RESOURCE,
+                         "OpenCL device %s: clCreateKernel of %s in kernels/%s.cl failed: %s (%d)",
                          backend->device->name, name, file, ocl_code_name(code), (int)code);
     }
     program_store(backend, program);
@@ -242,7 +262,8 @@ static enum toto_status kernel_make(struct ocl_backend *backend, const char *fil
     return TOTO_STATUS_OK;
 }
 
-cl_kernel ocl_kernel_get(struct ocl_backend *backend, const char *file, const char *name, const char *options)
+cl_kernel ocl_kernel_get(struct ocl_backend *backend, const char *file, const char *name,
+                         const char *options)
 {
     char key[OPTIONS_BYTES];
     struct toto_error err;
@@ -273,7 +294,7 @@ void ocl_programs_close(struct ocl_backend *backend)
     backend->n_kernels = backend->n_programs = 0;
 }
 
-/* ---- Launches --------------------------------------------------------------------------------------- */
+/* ---- Launches -------------------------------------------------------------------------------- */
 
 void ocl_fail(struct ocl_backend *backend, const char *call, cl_int code)
 {
@@ -281,8 +302,8 @@ void ocl_fail(struct ocl_backend *backend, const char *call, cl_int code)
     backend_fail(&backend->base, ocl_error(backend->device, call, code, &err), &err);
 }
 
-void ocl_launch(struct ocl_backend *backend, cl_kernel kernel, const struct ocl_arg *args, size_t n_args,
-                unsigned dims, const size_t *global, const size_t *group)
+void ocl_launch(struct ocl_backend *backend, cl_kernel kernel, const struct ocl_arg *args,
+                size_t n_args, unsigned dims, const size_t *global, const size_t *group)
 {
     size_t rounded[3] = {1, 1, 1};
     cl_int code;
@@ -298,7 +319,8 @@ void ocl_launch(struct ocl_backend *backend, cl_kernel kernel, const struct ocl_
             ocl_fail(backend, "clSetKernelArg", code);
             return;
         }
-    code = ocl.clEnqueueNDRangeKernel(backend->queue, kernel, dims, NULL, rounded, group, 0, NULL, NULL);
+    code = ocl.clEnqueueNDRangeKernel(backend->queue, kernel, dims, NULL, rounded, group, 0, NULL,
+                                      NULL);
     if (code)
         ocl_fail(backend, "clEnqueueNDRangeKernel", code);
 }

@@ -14,8 +14,8 @@ struct weight {
 enum toto_status ocl_weight_make(struct ocl_backend *backend, size_t n_out, size_t n_in,
                                  struct weight **weight, struct toto_error *err);
 
-enum toto_status ocl_weight_open(struct backend *, const struct weight_part *parts, size_t n_parts, size_t n_in,
-                                 struct weight **, struct toto_error *err);
+enum toto_status ocl_weight_open(struct backend *, const struct weight_part *parts, size_t n_parts,
+                                 size_t n_in, struct weight **, struct toto_error *err);
 void ocl_weight_close(struct backend *, struct weight *);
 
 #endif
