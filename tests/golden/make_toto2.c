@@ -18,9 +18,9 @@
  * k, v and in the two halves of fc1); the others are holes in the file, that is zeros, where the file system
  * knows holes. So its 5 GB in bf16 take about 0.1 GB of disk. */
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,10 +50,10 @@ static const struct size {
     size_t d, heads, layers, shards;
     bool sparse;
 } sizes[] = {
-    {"4m", 256, 4, 4, 1, false},       /*     4,144,448 parameters */
-    {"22m", 448, 7, 8, 1, false},      /*    21,738,944 */
-    {"313m", 1024, 16, 24, 1, false},  /*   312,684,608 */
-    {"2.5b", 2560, 40, 32, 6, true},   /* 0,000,000,000: 40 heads of 64, d_ff 6832 */
+    {"4m", 256, 4, 4, 1, false},      /*     4,144,448 parameters; d_ff 688 */
+    {"22m", 448, 7, 8, 1, false},     /*    21,738,944; d_ff 1200 */
+    {"313m", 1024, 16, 24, 1, false}, /*   312,684,608; d_ff 2736 */
+    {"2.5b", 2560, 40, 32, 6, true},  /* 2,575,183,424; d_ff 6832 */
 };
 
 struct tensor {
@@ -340,8 +340,8 @@ static bool write_index(const char *folder, size_t n_shards, uint64_t total)
     for (size_t i = 0; i < n_tensors; i++)
         sorted[i] = &tensors[i];
     qsort(sorted, n_tensors, sizeof *sorted, by_name);
-    fprintf(file, "{\n  \"metadata\": {\n    \"total_size\": %llu\n  },\n  \"weight_map\": {",
-            (unsigned long long)total);
+    fprintf(file, "{\n  \"metadata\": {\n    \"total_size\": %" PRIu64 "\n  },\n  \"weight_map\": {",
+            total);
     for (size_t i = 0; i < n_tensors; i++) {
         char name[64];
         shard_name(name, sorted[i]->shard, n_shards);
