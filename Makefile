@@ -91,16 +91,24 @@ CHECK_CLI = TOTO=$(TOTO) UPDATE=$(UPDATE) sh tests/cli/run.sh
 CHECK_SOURCE = 'CC="$(CC)" sh tests/headers.sh' 'sh tests/includes.sh' 'TOTO=$(TOTO) sh tests/options.sh' \
 	'TOTO=$(TOTO) sh tests/man_examples.sh'
 
-# The full-size cases take three models of 605 and 302 MB, made once; builds with sanitizers leave them out.
+# The full-size cases take models of up to 625 MB (2.0 GB in all), made once; builds with sanitizers leave them out.
 FULL_SIZE_DIR ?= build/full-size
-CHECK_GOLDEN = '$(GOLDEN) tests/golden/toto1'
+TOTO2_MODELS = 4m_f32 4m_bf16 22m_f32 313m_bf16
+CHECK_GOLDEN = '$(GOLDEN) tests/golden/toto1 tests/golden/toto2'
 ifeq ($(SAN),)
-FULL_SIZE := $(patsubst %,$(FULL_SIZE_DIR)/%/model.safetensors,f32 f16 bf16)
-CHECK_GOLDEN += '$(GOLDEN) --base $(FULL_SIZE_DIR) tests/golden/toto1/base'
+FULL_SIZE := $(patsubst %,$(FULL_SIZE_DIR)/%/model.safetensors,f32 f16 bf16 $(TOTO2_MODELS))
+CHECK_GOLDEN += '$(GOLDEN) --base $(FULL_SIZE_DIR) tests/golden/toto1/base' \
+	'$(GOLDEN) --base $(FULL_SIZE_DIR) tests/golden/toto2/4m tests/golden/toto2/sizes'
 endif
 
 check: $(UNIT_TESTS) $(OPS_TESTS) $(GOLDEN) $(FULL_SIZE) $(BUILD)/toto
 	@$(CHECK) $(UNIT_TESTS) $(OPS_TESTS) $(CHECK_SOURCE) '$(CHECK_CLI)' $(CHECK_GOLDEN)
+
+$(patsubst %,$(FULL_SIZE_DIR)/%/model.safetensors,$(TOTO2_MODELS)): $(FULL_SIZE_DIR)/%/model.safetensors: \
+		| $(BUILD)/tests/golden/make_toto2
+	$(call say,MODEL,$@)
+	@mkdir -p $(@D)
+	$(Q)$(BUILD)/tests/golden/make_toto2 $(@D) $*
 
 $(FULL_SIZE_DIR)/%/model.safetensors: | $(BUILD)/tests/golden/make_toto1_base
 	$(call say,MODEL,$@)
