@@ -109,7 +109,7 @@ enum toto_status devices_command(int argc, char **argv, struct toto_error *err)
                    "which one\n"
                    "--device auto takes, and why.",
         .examples = {"toto devices", "toto devices -f json"},
-        .notes = "\nEnvironment: TOTO_OPENCL_MASK. man toto-devices says all of it.\n",
+        .notes = "\nEnvironment: TOTO_OPENCL_MASK, TOTO_CACHE. man toto says all of it.\n",
     };
     static const char *const formats[] = {"table", "json"};
     struct arg_str *format = arg_str0("f", "format", "FORMAT", "table or json; default: table");
