@@ -172,6 +172,8 @@ static const struct backend_ops ops = {
     .mixture_sample = ocl_mixture_sample,
     .quantiles = ocl_quantiles,
     .fold = ocl_fold,
+    .patch_tokens = ocl_patch_tokens,
+    .quantile_patch = ocl_quantile_patch,
 };
 
 enum toto_status ocl_backend_open(const struct ocl_device *device, enum dtype dtype,

@@ -20,5 +20,7 @@ void ocl_mixture_mean(struct backend *, const struct mixture_next_args *);
 void ocl_mixture_sample(struct backend *, const struct mixture_next_args *);
 void ocl_quantiles(struct backend *, const struct quantiles_args *);
 void ocl_fold(struct backend *, const struct fold_args *, struct weight **);
+void ocl_patch_tokens(struct backend *, const struct patch_tokens_args *);
+void ocl_quantile_patch(struct backend *, const struct quantile_patch_args *);
 
 #endif
