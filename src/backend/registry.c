@@ -143,7 +143,10 @@ static enum toto_status gpu_open(const struct ocl_device *device, enum toto_dtyp
     enum toto_status status = ocl_backend_open(device, as, 0, backend, err);
     if (status)
         return status;
-    if ((status = backend_self_test(*backend, as, err))) {
+    double start = clock_seconds();
+    status = backend_self_test(*backend, as, err);
+    log_debug("the self-test of %s took %.1f ms", (*backend)->name, 1e3 * (clock_seconds() - start));
+    if (status) {
         (*backend)->ops->close(*backend);
         *backend = NULL;
     }

@@ -113,6 +113,43 @@ static int fault_case(const char *argument)
     return CHILD_OK;
 }
 
+/* The call that fails is one that a use cannot do without. */
+static int failing_case(const char *argument)
+{
+    struct toto_error err = {""};
+    bool right;
+    if (!device_first())
+        return CHILD_SKIPPED;
+    CHECK(use(DTYPE_F32, &right, &err) == TOTO_STATUS_RESOURCE && !right);
+    if (!strstr(err.message, argument))
+        fprintf(stderr, "%s: %s\n", argument, err.message);
+    CHECK(strstr(err.message, argument));
+    return CHILD_OK;
+}
+
+static void test_errors_name_the_call(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"clCreateContext failed: CL_DEVICE_NOT_AVAILABLE (-2)", "clCreateContext:1"},
+        {"clCreateCommandQueue failed: CL_OUT_OF_RESOURCES", "clCreateCommandQueue:1"},
+        {"CL_MEM_OBJECT_ALLOCATION_FAILURE", "clCreateBuffer:1"},
+        {"CL_MEM_OBJECT_ALLOCATION_FAILURE", "clCreateBuffer:2"},
+        {"clEnqueueFillBuffer failed: CL_OUT_OF_RESOURCES", "clEnqueueFillBuffer:1"},
+        {"clEnqueueMapBuffer failed: CL_MAP_FAILURE", "clEnqueueMapBuffer:1"},
+        {"clEnqueueWriteBuffer failed", "clEnqueueWriteBuffer:2"},
+        {"clSetKernelArg failed", "clSetKernelArg:2"},
+        {"clEnqueueNDRangeKernel failed: CL_OUT_OF_RESOURCES (-5)", "clEnqueueNDRangeKernel:1"},
+        {"clEnqueueReadBuffer failed", "clEnqueueReadBuffer:1"},
+        {"clBuildProgram of kernels/probe.cl failed", "clBuildProgram:1+"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char variable[128];
+        snprintf(variable, sizeof variable, "TOTO_OPENCL_FAIL=%s", cases[i][1]);
+        expect_ok(failing_case, cases[i][0], variable);
+    }
+}
+
 /* Counts the calls of a use, and of each handle that was made. */
 static void count_calls(void)
 {
@@ -173,6 +210,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_use),
+        cmocka_unit_test(test_errors_name_the_call),
         cmocka_unit_test(test_nothing_is_kept),
         cmocka_unit_test(test_every_call_fails),
     };
