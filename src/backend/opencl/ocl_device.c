@@ -204,10 +204,12 @@ static unsigned caps_masked(unsigned caps)
  * assembly that is not theirs. */
 static unsigned caps_claimed(const struct ocl_device *device)
 {
-    return (device->has_fp64 ? OCL_CAP_FP64 : 0) | (device->has_fp16 ? OCL_CAP_FP16 : 0) |
+    bool nvidia = device->vendor_id == VENDOR_NVIDIA; /* builds half though its driver 580 lists none */
+    return (device->has_fp64 ? OCL_CAP_FP64 : 0) |
+           (device->has_fp16 || nvidia ? OCL_CAP_FP16 : 0) |
            (device->local_bytes >= 32768 ? OCL_CAP_LOCAL_32K : 0) |
            (device->max_group >= 256 ? OCL_CAP_GROUP_256 : 0) |
-           (device->vendor_id == VENDOR_NVIDIA ? OCL_CAP_NVIDIA : 0);
+           (nvidia ? OCL_CAP_NVIDIA : 0);
 }
 
 /* Whether the probe builds, and makes a kernel. */
@@ -242,13 +244,16 @@ static bool caps_load(const struct ocl_cache_key *key, unsigned *caps)
 static unsigned caps_probe(const struct ocl_device *device, cl_context context)
 {
     unsigned caps = caps_claimed(device);
-    const char *parts[N_CAPS];
+    const char *parts[N_CAPS + 1];
+    char claims[16];
     struct ocl_cache_key key;
     cl_int code;
     cl_context own = NULL;
     for (size_t i = 0; i < N_CAPS; i++)
         parts[i] = cap_table[i].source ? cap_table[i].source : cap_table[i].mask;
-    ocl_cache_key_make(device, parts, N_CAPS, &key);
+    snprintf(claims, sizeof claims, "%u", caps);
+    parts[N_CAPS] = claims;
+    ocl_cache_key_make(device, parts, N_CAPS + 1, &key);
     if (caps_load(&key, &caps))
         return caps;
     if (!context)
