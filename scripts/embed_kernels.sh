@@ -14,7 +14,7 @@ for file in "$folder"/*.cl "$folder"/*/*.cl; do
     [ -f "$file" ] || continue
     name=${file#"$folder"/}
     echo
-    echo "static const unsigned char text_$n[] = {"
+    echo "static const unsigned char text_${n}[] = {"
     od -An -v -tu1 "$file" | awk '{ gsub(/ +/, ","); sub(/^,/, ""); print $0 "," }'
     echo '0};'
     rows="$rows    {\"${name%.cl}\", text_$n, sizeof text_$n - 1},

@@ -145,7 +145,8 @@ static enum toto_status gpu_open(const struct ocl_device *device, enum toto_dtyp
         return status;
     double start = clock_seconds();
     status = backend_self_test(*backend, as, err);
-    log_debug("the self-test of %s took %.1f ms", (*backend)->name, 1e3 * (clock_seconds() - start));
+    log_debug("the self-test of %s took %.1f ms", (*backend)->name,
+              1e3 * (clock_seconds() - start));
     if (status) {
         (*backend)->ops->close(*backend);
         *backend = NULL;

@@ -204,7 +204,8 @@ static unsigned caps_masked(unsigned caps)
  * assembly that is not theirs. */
 static unsigned caps_claimed(const struct ocl_device *device)
 {
-    bool nvidia = device->vendor_id == VENDOR_NVIDIA; /* builds half though its driver 580 lists none */
+    /* NVIDIA builds half, though its driver 580 does not list it. */
+    bool nvidia = device->vendor_id == VENDOR_NVIDIA;
     return (device->has_fp64 ? OCL_CAP_FP64 : 0) |
            (device->has_fp16 || nvidia ? OCL_CAP_FP16 : 0) |
            (device->local_bytes >= 32768 ? OCL_CAP_LOCAL_32K : 0) |
