@@ -189,8 +189,6 @@ static enum toto_status read_columns(const struct entries *t, struct forecast_op
     if (table->future && !table->n_knowns)
         return command_fail(err, TOTO_STATUS_USAGE,
                             "--future holds the future of covariates; name their columns with --known");
-    if (table->future && !*table->future)
-        return command_fail(err, TOTO_STATUS_USAGE, "option --future: the name of the file is empty");
     return TOTO_STATUS_OK;
 }
 
