@@ -84,8 +84,9 @@ struct toto_table_options {
     size_t n_pasts;
     const char *const *knowns;  /* covariates known ahead of the forecast */
     size_t n_knowns;
-    const char *future;         /* CSV of rows after the last of each series, with the known columns;
-                                 * NULL: they stand at the end of the series, their targets empty */
+    const char *future;         /* CSV of rows after the last of each series, with the known columns (read
+                                 * only if there are any); NULL: they stand at the end of the series, their
+                                 * targets and covariates of the past empty */
     const char *group;          /* column that groups the series of long input, or NULL */
     enum toto_on_error on_error; /* a bad cell spoils its series alone unless FAIL */
 };

@@ -17,6 +17,11 @@ awk 'BEGIN {
     for (i = 1; i <= 28; i++) printf "shop,2024-02-%02d,%d\n", i, 20 + i % 7
 }' > "$work/sales.csv"
 sed '1s/.*/store,day,sold/' "$work/sales.csv" > "$work/stores.csv"
+awk 'NR == 1 { print $0 ",price" } NR > 1 { print $0 "," NR % 3 }' "$work/sales.csv" > "$work/shops.csv"
+awk 'BEGIN {
+    print "unique_id,ds,price"
+    for (i = 1; i <= 14; i++) printf "shop,2024-03-%02d,%d\n", i, i % 3
+}' > "$work/prices.csv"
 cd "$work" || exit 1
 
 n=0

@@ -3,7 +3,7 @@ _toto()
 {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
     local _toto_forecast_options _toto_inspect_options
-    _toto_forecast_options='-m --model -d --device --dtype -H --horizon -n --samples --samples-per-batch --no-kv-cache --decode-block --quantiles --extrapolate --levels --point --context --fill --layout --id --time --target --drop --group -f --format -o --output --samples-out --seed --on-error --threads --memory --dry-run -q --quiet -v --verbose -h --help'
+    _toto_forecast_options='-m --model -d --device --dtype -H --horizon -n --samples --samples-per-batch --no-kv-cache --decode-block --quantiles --extrapolate --levels --point --context --fill --layout --id --time --target --past --known --future --drop --group -f --format -o --output --samples-out --seed --on-error --threads --memory --dry-run -q --quiet -v --verbose -h --help'
     _toto_inspect_options='-h --help'
 
     COMPREPLY=()

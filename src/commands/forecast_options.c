@@ -21,7 +21,8 @@ struct entries {
     struct arg_lit *no_kv_cache;
     struct arg_str *decode_block, *quantiles;
     struct arg_lit *extrapolate;
-    struct arg_str *levels, *point, *context, *fill, *layout, *id, *time, *target, *drop, *group;
+    struct arg_str *levels, *point, *context, *fill, *layout, *id, *time, *target, *past, *known,
+        *future, *drop, *group;
     struct arg_str *format, *output, *samples_out, *seed, *on_error, *threads, *memory;
     struct arg_lit *dry_run, *quiet, *verbose, *help;
     struct arg_file *files;
@@ -37,7 +38,7 @@ union table {
 
 struct forecast_options_owned {
     union table table;
-    const char **targets, **drops;
+    const char **targets, **pasts, **knowns, **drops;
     double *quantiles; /* those of the columns, then lo and hi of each level */
     double *levels;
 };
@@ -72,6 +73,10 @@ static void fill_table(struct entries *t)
     t->id = arg_str0(NULL, "id", "COL", "the column of ids of long input");
     t->time = arg_str0(NULL, "time", "COL", "the column of times");
     t->target = arg_str0(NULL, "target", "COL,...", "the columns to forecast");
+    t->past = arg_str0(NULL, "past", "COL,...", "covariates of the past: seen, and not forecast");
+    t->known = arg_str0(NULL, "known", "COL,...", "covariates known ahead (experimental)");
+    t->future = arg_str0(NULL, "future", "FILE", "their future; default: rows at the end of a series "
+                                                 "without its targets");
     t->drop = arg_str0(NULL, "drop", "COL,...", "columns to leave out");
     t->group = arg_str0(NULL, "group", "GROUP", "which series see each other: all, none, or a column of "
                                                 "long input; default: wide all, long none");
@@ -169,6 +174,40 @@ static enum toto_status read_run(const struct entries *t, struct forecast_option
     return TOTO_STATUS_OK;
 }
 
+/* A list of columns; *names is the caller's. */
+static enum toto_status read_names(const struct arg_str *entry, const char *name, const char ***names,
+                                   const char *const **columns, size_t *n, struct toto_error *err)
+{
+    if (!entry->count)
+        return TOTO_STATUS_OK;
+    enum toto_status status = option_names(name, entry->sval[0], names, n, err);
+    if (status == TOTO_STATUS_OK)
+        *columns = *names;
+    return status;
+}
+
+/* Which column is what. */
+static enum toto_status read_columns(const struct entries *t, struct forecast_options *o,
+                                     struct toto_error *err)
+{
+    enum toto_status status;
+    struct toto_table_options *table = &o->table;
+    struct forecast_options_owned *owned = o->owned;
+
+    table->id = given(t->id);
+    table->time = given(t->time);
+    table->future = given(t->future);
+    if ((status = read_names(t->target, "--target", &owned->targets, &table->targets, &table->n_targets, err)) ||
+        (status = read_names(t->past, "--past", &owned->pasts, &table->pasts, &table->n_pasts, err)) ||
+        (status = read_names(t->known, "--known", &owned->knowns, &table->knowns, &table->n_knowns, err)) ||
+        (status = read_names(t->drop, "--drop", &owned->drops, &table->drops, &table->n_drops, err)))
+        return status;
+    if (table->future && !table->n_knowns)
+        return command_fail(err, TOTO_STATUS_USAGE,
+                            "--future holds the future of covariates; name their columns with --known");
+    return TOTO_STATUS_OK;
+}
+
 /* The input's side: roles of columns, and what becomes of a series. */
 static enum toto_status read_input(const struct entries *t, struct forecast_options *o,
                                    struct toto_error *err)
@@ -185,18 +224,7 @@ static enum toto_status read_input(const struct entries *t, struct forecast_opti
     o->table.on_error = (enum toto_on_error)on_error;
     o->series.on_error = (enum toto_on_error)on_error;
     o->series.fill = (enum toto_fill)fill;
-    o->table.id = given(t->id);
-    o->table.time = given(t->time);
-    if (given(t->target)) {
-        if ((status = option_names("--target", given(t->target), &o->owned->targets, &o->table.n_targets, err)))
-            return status;
-        o->table.targets = o->owned->targets;
-    }
-    if (given(t->drop)) {
-        if ((status = option_names("--drop", given(t->drop), &o->owned->drops, &o->table.n_drops, err)))
-            return status;
-        o->table.drops = o->owned->drops;
-    }
+    o->series.future_steps = o->forecast.horizon;
     const char *group = given(t->group);
     if (group && strcmp(group, "all") == 0) {
         o->series.group = TOTO_GROUP_ALL;
@@ -206,7 +234,7 @@ static enum toto_status read_input(const struct entries *t, struct forecast_opti
         o->series.group = TOTO_GROUP_COLUMN;
         o->table.group = group;
     }
-    return TOTO_STATUS_OK;
+    return read_columns(t, o, err);
 }
 
 /* The quantiles of the columns, then lo and hi of each level, as toto_writer_open wants them. */
@@ -290,7 +318,7 @@ static enum toto_status read_output(const struct entries *t, struct forecast_opt
 static enum toto_status read_files(const struct entries *t, struct forecast_options *o,
                                    struct toto_error *err)
 {
-    bool stdin_seen = false;
+    bool stdin_seen = o->table.future && strcmp(o->table.future, "-") == 0;
     o->files = t->files->count ? t->files->filename : standard_input;
     o->n_files = t->files->count ? (size_t)t->files->count : 1;
     for (size_t i = 0; i < o->n_files; i++) {
@@ -342,6 +370,8 @@ void forecast_options_free(struct forecast_options *options)
         return;
     arg_freetable(owned->table.by_index, N_ENTRIES);
     free(owned->targets);
+    free(owned->pasts);
+    free(owned->knowns);
     free(owned->drops);
     free(owned->quantiles);
     free(owned->levels);

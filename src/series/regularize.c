@@ -180,6 +180,16 @@ static enum toto_status step_find(const struct toto_table *table, struct key_axi
                                   size_t n_rows, struct toto_error *err)
 {
     size_t n = n_rows - 1, i = 1, bytes = SIZE_MAX;
+    if (n_rows == 1) {
+        size_t line;
+        char key[80];
+        const char *path = table_place(table, axis->rows[0], &line);
+        return table_fail(
+            table, TOTO_STATUS_DATA, path, line, table->time_column, err,
+            "%sone row has no time step to infer; give two rows, or leave out the time "
+            "column",
+            key_show(table, axis->rows[0], key));
+    }
     axis->step = (int64_t)distance(axis->first, row_time(table, axis, 1));
     while (i < n &&
            distance(row_time(table, axis, i), row_time(table, axis, i + 1)) == (uint64_t)axis->step)
@@ -298,17 +308,6 @@ enum toto_status key_axis_find(const struct toto_table *table, uint32_t *rows, s
     axis->end = row_time(table, axis, n_rows - 1);
     if (table->time_column == SIZE_MAX)
         return TOTO_STATUS_OK;
-    if (n_input == 1) {
-        size_t line;
-        char key[80];
-        const char *path = table_place(table, rows[0], &line);
-        axis->step = 0;
-        return table_fail(
-            table, TOTO_STATUS_DATA, path, line, table->time_column, err,
-            "%sone row has no time step to infer; give two rows, or leave out the time "
-            "column",
-            key_show(table, rows[0], key));
-    }
     if ((status = check_future(table, axis, n_input, err)) ||
         (status = check_distinct(table, axis, err)) ||
         (status = step_find(table, axis, n_input, err)) ||

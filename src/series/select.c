@@ -1,6 +1,5 @@
 /* Select: which cells make which variate, which variates form a group, and what becomes of bad
  * ones. */
-#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,8 +18,11 @@ struct choice {
 /* A group on its way. */
 struct grid {
     int64_t first, last, step;
+    int64_t end;     /* the latest time of any row, future rows among them */
     size_t last_row; /* of the table: a row of the latest time */
     size_t n_variates;
+    size_t n_keys;   /* whose covariates join it */
+    size_t key;      /* the last of them; SIZE_MAX: none yet */
 };
 
 struct maker {
@@ -85,7 +87,7 @@ static const char *variate_id(struct maker *maker, size_t key, size_t value)
     if (table->layout == TOTO_LAYOUT_WIDE)
         return arena_strndup(&maker->series->arena, column, strlen(column));
     const struct dict_entry *id = &table->ids.entries[key];
-    if (table->n_values == 1)
+    if (table->n_targets == 1)
         return arena_strndup(&maker->series->arena, id->text, id->length);
     size_t length = id->length + 1 + strlen(column);
     char *name = arena_alloc(&maker->series->arena, length + 1);
@@ -159,10 +161,15 @@ static void group_join(struct maker *maker, size_t variate, size_t key)
     const struct key_axis *axis = &maker->axes[key];
     size_t *slot = group_slot(maker, key);
     size_t index = slot ? *slot : SIZE_MAX;
-    size_t last_row = axis->rows[axis->n_rows - 1];
+    size_t last_row = axis->rows[axis->n_context - 1];
     if (index == SIZE_MAX) {
         index = maker->series->n_groups++;
-        maker->grids[index] = (struct grid){axis->first, axis->last, axis->step, last_row, 0};
+        maker->grids[index] = (struct grid){.first = axis->first,
+                                            .last = axis->last,
+                                            .step = axis->step,
+                                            .end = axis->end,
+                                            .last_row = last_row,
+                                            .key = SIZE_MAX};
         if (slot)
             *slot = index;
     }
@@ -173,6 +180,11 @@ static void group_join(struct maker *maker, size_t variate, size_t key)
         grid->last = axis->last;
         grid->last_row = last_row;
     }
+    if (axis->end > grid->end)
+        grid->end = axis->end;
+    /* The variates of a key come one after the other. */
+    grid->n_keys += grid->key != key;
+    grid->key = key;
     maker->series->variates[variate].group = index;
     maker->series->variates[variate].row = grid->n_variates++;
 }
@@ -213,13 +225,14 @@ static enum toto_status key_select(struct maker *maker, size_t key, struct toto_
     struct toto_error of_key = {.message = ""};
     size_t start = maker->key_starts[key], n_rows = maker->key_starts[key + 1] - start;
     enum toto_status status;
-    *axis = (struct key_axis){.rows = maker->rows + start, .n_rows = n_rows};
+    *axis = (struct key_axis){
+        .rows = maker->rows + start, .n_rows = n_rows, .n_context = n_rows};
     if (!spoil_find(&table->keys[key], SIZE_MAX) &&
         (status = key_axis_find(table, maker->rows + start, n_rows, axis, &of_key))) {
         if (status != TOTO_STATUS_DATA || table->layout == TOTO_LAYOUT_WIDE)
             return toto_fail(err, status, "%s", of_key.message);
     }
-    for (size_t value = 0; value < table->n_values; value++) {
+    for (size_t value = 0; value < table->n_targets; value++) {
         status = variate_check(maker, key, value, &of_key, err);
         if (status) {
             if (maker->options.on_error == TOTO_ON_ERROR_FAIL)
@@ -235,7 +248,8 @@ static enum toto_status key_select(struct maker *maker, size_t key, struct toto_
             return toto_fail_memory(err, "the series' names", 0);
         maker->choices[series->n_variates] = (struct choice){(uint32_t)key, (uint32_t)value};
         if (status)
-            variate->axis = axis_make(maker, axis->rows[n_rows - 1], axis->last, axis->step);
+            variate->axis =
+                axis_make(maker, axis->rows[axis->n_context - 1], axis->last, axis->step);
         else
             group_join(maker, series->n_variates, key);
         series->n_variates++;
@@ -243,49 +257,98 @@ static enum toto_status key_select(struct maker *maker, size_t key, struct toto_
     return TOTO_STATUS_OK;
 }
 
-/* The groups' memory: exactly what the context needs. */
-static enum toto_status groups_alloc(struct maker *maker, struct toto_error *err)
+/* Steps that are known beyond the context. */
+static size_t future_steps(const struct maker *maker, const struct grid *grid)
+{
+    size_t most = maker->options.future_steps;
+    /* The last point of the context is one of those counted. */
+    most = most && most < SIZE_MAX ? most + 1 : SIZE_MAX;
+    return grid_points(grid->last, grid->end, grid->step, most) - 1;
+}
+
+/* A group's memory: exactly what the context and the future need. */
+static enum toto_status group_alloc(struct maker *maker, const struct grid *grid,
+                                    struct group *group, struct toto_error *err)
+{
+    struct arena *arena = &maker->series->arena;
+    size_t n_steps = grid_points(grid->first, grid->last, grid->step, maker->options.context);
+    size_t n_past, n_known, n_rows, n_known_steps, n_points, n_known_points;
+    if (!size_mul(grid->n_keys, maker->table->n_pasts, &n_past) ||
+        !size_mul(grid->n_keys, maker->table->n_knowns, &n_known) ||
+        !size_add(grid->n_variates, n_past, &n_rows) || !size_mul(n_steps, n_rows, &n_points) ||
+        !size_add(n_steps, future_steps(maker, grid), &n_known_steps) ||
+        !size_mul(n_known_steps, n_known, &n_known_points))
+        return toto_fail_memory(err, "the series", SIZE_MAX);
+    *group = (struct group){.n_variates = n_rows,
+                            .n_past = n_past,
+                            .n_steps = n_steps,
+                            .n_known = n_known,
+                            .n_known_steps = n_known_steps};
+    group->values = arena_items(arena, n_points, sizeof *group->values, err);
+    group->observed = arena_items(arena, n_points, sizeof *group->observed, err);
+    group->variates = arena_items(arena, n_rows, sizeof *group->variates, err);
+    if (!group->values || !group->observed || !group->variates)
+        return TOTO_STATUS_RESOURCE;
+    if (!n_known)
+        return TOTO_STATUS_OK;
+    group->known = arena_items(arena, n_known_points, sizeof *group->known, err);
+    group->known_observed = arena_items(arena, n_known_points, sizeof *group->known_observed, err);
+    return group->known && group->known_observed ? TOTO_STATUS_OK : TOTO_STATUS_RESOURCE;
+}
+
+/* The key's covariates become the next rows of its group. */
+static void covariates_join(const struct maker *maker, struct grid *grid, struct group *group,
+                            size_t key)
+{
+    const struct toto_table *table = maker->table;
+    const struct key_axis *axis = &maker->axes[key];
+    size_t n_targets = group->n_variates - group->n_past;
+    /* Times may be further apart than int64_t can tell. */
+    uint64_t ahead = (uint64_t)(group->n_known_steps - group->n_steps) * (uint64_t)grid->step;
+    int64_t end = (int64_t)((uint64_t)grid->last + ahead);
+    for (size_t i = 0; i < table->n_pasts; i++) {
+        size_t row = n_targets + grid->n_keys * table->n_pasts + i, at = row * group->n_steps;
+        regularize_values(table, axis, table->n_targets + i, grid->last, group->n_steps,
+                          maker->options.fill, group->values + at, group->observed + at);
+        ((size_t *)group->variates)[row] = SIZE_MAX;
+    }
+    for (size_t i = 0; i < table->n_knowns; i++) {
+        size_t at = (grid->n_keys * table->n_knowns + i) * group->n_known_steps;
+        regularize_values(table, axis, table->n_targets + table->n_pasts + i, end,
+                          group->n_known_steps, TOTO_FILL_NONE, group->known + at,
+                          group->known_observed + at);
+    }
+    grid->n_keys++;
+}
+
+static enum toto_status groups_make(struct maker *maker, struct toto_error *err)
 {
     struct toto_series *series = maker->series;
     series->groups = arena_items(&series->arena, series->n_groups, sizeof *series->groups, err);
     if (!series->groups)
         return TOTO_STATUS_RESOURCE;
     for (size_t i = 0; i < series->n_groups; i++) {
-        const struct grid *grid = &maker->grids[i];
-        struct group *group = &series->groups[i];
-        size_t n_steps = grid_points(grid->first, grid->last, grid->step, maker->options.context),
-               n_points;
-        if (!size_mul(n_steps, grid->n_variates, &n_points))
-            return toto_fail_memory(err, "the series", SIZE_MAX);
-        *group = (struct group){.n_steps = n_steps};
-        group->values = arena_items(&series->arena, n_points, sizeof *group->values, err);
-        group->observed = arena_items(&series->arena, n_points, sizeof *group->observed, err);
-        group->variates =
-            arena_items(&series->arena, grid->n_variates, sizeof *group->variates, err);
-        if (!group->values || !group->observed || !group->variates)
-            return TOTO_STATUS_RESOURCE;
+        enum toto_status status = group_alloc(maker, &maker->grids[i], &series->groups[i], err);
+        if (status)
+            return status;
+        /* Counted again as they are filled in. */
+        maker->grids[i].n_keys = 0;
+        maker->grids[i].key = SIZE_MAX;
     }
-    return TOTO_STATUS_OK;
-}
-
-static enum toto_status groups_make(struct maker *maker, struct toto_error *err)
-{
-    struct toto_series *series = maker->series;
-    enum toto_status status = groups_alloc(maker, err);
-    if (status)
-        return status;
     for (size_t i = 0; i < series->n_variates; i++) {
         struct variate *variate = &series->variates[i];
         if (variate->group == SIZE_MAX)
             continue;
-        const struct grid *grid = &maker->grids[variate->group];
+        struct grid *grid = &maker->grids[variate->group];
         struct group *group = &series->groups[variate->group];
-        size_t at = variate->row * group->n_steps;
-        assert(variate->row == group->n_variates);
-        ((size_t *)group->variates)[group->n_variates++] = i;
-        regularize_values(maker->table, &maker->axes[maker->choices[i].key],
-                          maker->choices[i].value, grid->last, group->n_steps, maker->options.fill,
-                          group->values + at, group->observed + at);
+        size_t at = variate->row * group->n_steps, key = maker->choices[i].key;
+        ((size_t *)group->variates)[variate->row] = i;
+        regularize_values(maker->table, &maker->axes[key], maker->choices[i].value, grid->last,
+                          group->n_steps, maker->options.fill, group->values + at,
+                          group->observed + at);
+        if (grid->key != key)
+            covariates_join(maker, grid, group, key);
+        grid->key = key;
         variate->axis = axis_make(maker, grid->last_row, grid->last, grid->step);
     }
     return TOTO_STATUS_OK;
@@ -326,7 +389,7 @@ static enum toto_status maker_alloc(struct maker *maker, struct toto_error *err)
     series->delimiter = table->delimiter;
     series->id_name = arena_strndup(&series->arena, id, strlen(id));
     series->time_name = arena_strndup(&series->arena, time, strlen(time));
-    if (!series->id_name || !series->time_name || !size_mul(n_keys, table->n_values, &most))
+    if (!series->id_name || !series->time_name || !size_mul(n_keys, table->n_targets, &most))
         return toto_fail_memory(err, "the series", 0);
     series->variates = arena_items(&series->arena, most, sizeof *series->variates, err);
     maker->axes = items_alloc(n_keys, sizeof *maker->axes, err);

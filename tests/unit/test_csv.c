@@ -290,9 +290,8 @@ static void test_role_options(void **state)
               "no value column (y, target, value); name it with "
               "--target");
     must_fail("id,ds,y,town,zip\nq,1,2,bonn,5\n", NULL, TOTO_STATUS_DATA,
-              "a.csv:1:4: column \"town\": is neither id, time nor value of long input; leave it "
-              "out with "
-              "--drop town,zip");
+              "a.csv:1:4: column \"town\": is neither id, time nor value of long input; name a "
+              "covariate with --past or --known, or leave it out with --drop town,zip");
     must_fail(
         "x,town,z\n1,bonn,2\n", &(struct toto_table_options){.drops = wrong, .n_drops = 1},
         TOTO_STATUS_USAGE,
