@@ -22,12 +22,17 @@ struct batch_shape {
     size_t chunk;       /* samples at once; 1 where there are none */
 };
 
-/* A group's results. */
+/* A group's results. R rows: its variates, then its known covariates, whose rows mean nothing. */
 struct engine_result {
-    float *mean;      /* [variates, horizon] */
-    float *quantiles; /* [quantiles of the options, then the median; variates; horizon], or NULL without quantiles */
-    float *samples;   /* [variates, horizon, n_samples], or NULL */
+    float *mean;      /* [R, horizon] */
+    float *quantiles; /* [quantiles of the options, then the median; R; horizon], or NULL without quantiles */
+    float *samples;   /* [R, horizon, n_samples], or NULL */
 };
+
+static inline size_t engine_rows(const struct batch_shape *shape)
+{
+    return shape->n_variates + shape->n_known;
+}
 
 struct engine;
 

@@ -14,6 +14,9 @@ struct engine {
     size_t n_quantiles;
     struct decode_group *groups; /* of a batch */
     struct decode_result *results;
+    float *values;      /* variates and known covariates side by side, where there are such */
+    uint8_t *observed;
+    float *futures;     /* [groups][known][horizon] */
 };
 
 static const struct toto1_config *config_of(const struct engine_request *request)
@@ -81,13 +84,21 @@ static size_t toto1_fixed_bytes(const struct engine_request *request, const stru
                            decode_fold_steps(config_of(request), &shape));
 }
 
+/* Points of the variates and known covariates of a batch, where there are such. */
+static size_t joined_points(const struct engine_request *request, const struct batch_shape *batch)
+{
+    return batch->n_known ? batch->n_groups * (batch->n_variates + batch->n_known) * batch->max_patches *
+                                config_of(request)->patch
+                          : 0;
+}
+
 static size_t toto1_batch_bytes(const struct engine_request *request, const struct batch_shape *batch)
 {
     struct decode_shape shape = shape_of(request, batch);
     return decoder_bytes(request->backend, config_of(request), &shape, count_quantiles(request->options)) +
            batch->n_groups * (sizeof(struct decode_group) + sizeof(struct decode_result)) +
-           batch->n_groups * (batch->n_variates + batch->n_known) * batch->max_patches *
-               config_of(request)->patch * (batch->n_known ? sizeof(float) + 1 : 0);
+           joined_points(request, batch) * (sizeof(float) + 1) +
+           batch->n_groups * batch->n_known * request->options->horizon * sizeof(float);
 }
 
 static bool toto1_same_batch(const struct engine_request *request, const struct batch_shape *batch, size_t a,
@@ -97,11 +108,22 @@ static bool toto1_same_batch(const struct engine_request *request, const struct 
     return decode_same_blocks(request->backend, config_of(request), &shape, a, b);
 }
 
+static void free_batch(struct engine *engine)
+{
+    decoder_close(engine->decoder);
+    mem_free(engine->values);
+    mem_free(engine->observed);
+    mem_free(engine->futures);
+    engine->decoder = NULL;
+    engine->values = engine->futures = NULL;
+    engine->observed = NULL;
+}
+
 static void toto1_close(struct engine *engine)
 {
     if (!engine)
         return;
-    decoder_close(engine->decoder);
+    free_batch(engine);
     toto1_net_close(&engine->net);
     mem_free(engine->quantiles);
     mem_free(engine->groups);
@@ -145,8 +167,14 @@ static enum toto_status toto1_prepare(struct engine *engine, const struct batch_
 {
     struct decode_shape shape = shape_of(&engine->request, batch);
     size_t fold_steps = decode_fold_steps(config_of(&engine->request), &shape);
-    decoder_close(engine->decoder);
-    engine->decoder = NULL;
+    size_t points = joined_points(&engine->request, batch);
+    size_t futures = batch->n_groups * batch->n_known * shape.horizon;
+    free_batch(engine);
+    engine->values = mem_alloc(points * sizeof *engine->values);
+    engine->observed = mem_alloc(points);
+    engine->futures = mem_calloc(futures, sizeof *engine->futures);
+    if (!engine->values || !engine->observed || !engine->futures)
+        return toto_fail_memory(err, "the covariates", points * sizeof *engine->values);
     if (fold_steps && !engine->net.folded) {
         double start = clock_seconds();
         enum toto_status status = toto1_net_fold(&engine->net, fold_steps, err);
@@ -158,10 +186,36 @@ static enum toto_status toto1_prepare(struct engine *engine, const struct batch_
     return decoder_open(&engine->net, &shape, engine->quantiles, engine->n_quantiles, &engine->decoder, err);
 }
 
+/* Known covariates are the last variates of the model (reference spec 8); what is known of their future takes the place of
+ * the model's own, 0 beyond the known end. Returns the next free place of the joined values. */
+static size_t join_known(struct engine *engine, size_t i, const struct group *group, size_t at)
+{
+    struct decode_group *to = &engine->groups[i];
+    size_t n = group->n_steps, horizon = engine->request.options->horizon;
+    size_t own = group->n_variates * n, beyond = group->n_known_steps - n;
+    float *future = engine->futures + i * group->n_known * horizon;
+    memcpy(engine->values + at, group->values, own * sizeof *group->values);
+    memcpy(engine->observed + at, group->observed, own);
+    memset(future, 0, group->n_known * horizon * sizeof *future);
+    for (size_t k = 0; k < group->n_known; k++) {
+        const float *known = group->known + k * group->n_known_steps;
+        memcpy(engine->values + at + own + k * n, known, n * sizeof *known);
+        memcpy(engine->observed + at + own + k * n, group->known_observed + k * group->n_known_steps, n);
+        memcpy(future + k * horizon, known + n, (beyond < horizon ? beyond : horizon) * sizeof *known);
+    }
+    to->values = engine->values + at;
+    to->observed = engine->observed + at;
+    to->n_variates = group->n_variates + group->n_known;
+    to->n_exogenous = group->n_known;
+    to->future = beyond ? future : NULL;
+    return at + own + group->n_known * n;
+}
+
 static enum toto_status toto1_run(struct engine *engine, const struct group *groups, size_t n_groups,
                                   const uint32_t (*keys)[2], const struct engine_result *results,
                                   int32_t *failed, struct toto_error *err)
 {
+    size_t at = 0;
     for (size_t i = 0; i < n_groups; i++) {
         engine->groups[i] = (struct decode_group){
             .n_variates = groups[i].n_variates,
@@ -170,6 +224,8 @@ static enum toto_status toto1_run(struct engine *engine, const struct group *gro
             .observed = groups[i].observed,
             .key = {keys[i][0], keys[i][1]},
         };
+        if (groups[i].n_known)
+            at = join_known(engine, i, &groups[i], at);
         engine->results[i] = (struct decode_result){
             .mean = results[i].mean, .quantiles = results[i].quantiles, .samples = results[i].samples,
         };

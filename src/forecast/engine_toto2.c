@@ -18,7 +18,7 @@ struct engine {
     struct toto2_decoder *decoder;
     struct batch_shape shape;  /* that it was opened for */
     struct toto2_group *groups; /* of a batch */
-    float *values;              /* contexts padded to whole patches */
+    float *values;              /* contexts padded to whole patches, and known covariates */
     uint8_t *observed;
     float *nine;                /* [groups][9][variates][horizon] */
     float **nines;
@@ -103,7 +103,9 @@ static size_t toto2_fixed_bytes(const struct engine_request *request, const stru
 
 static size_t context_points(const struct engine_request *request, const struct batch_shape *batch)
 {
-    return batch->n_groups * batch->n_variates * batch->max_patches * config_of(request)->patch;
+    size_t patch = config_of(request)->patch, context = batch->max_patches * patch;
+    return batch->n_groups * (batch->n_variates * context +
+                              batch->n_known * (context + horizon_patches(request) * patch));
 }
 
 static size_t nine_points(const struct engine_request *request, const struct batch_shape *batch)
@@ -197,19 +199,19 @@ static enum toto_status toto2_prepare(struct engine *engine, const struct batch_
 }
 
 /* Nine quantiles of each variate to those that were asked for, with the median as mean and last. */
-static bool take_quantiles(const struct engine *engine, const float *nine, size_t n_variates,
-                           const struct engine_result *result)
+static bool take_quantiles(const struct engine *engine, const float *nine, const struct engine_result *result)
 {
     const struct toto_forecast_options *options = engine->request.options;
-    size_t points = n_variates * options->horizon;
+    size_t points = engine->shape.n_variates * options->horizon;
+    size_t stride = engine_rows(&engine->shape) * options->horizon;
     bool finite = true;
     for (size_t i = 0; i < TOTO2_QUANTILES * points; i++)
         finite = finite && nine[i] - nine[i] == 0.0f;
     memcpy(result->mean, nine + TOTO2_QUANTILES / 2 * points, points * sizeof *nine);
     for (size_t q = 0; q < options->n_quantiles; q++)
         for (size_t i = 0; i < points; i++)
-            result->quantiles[q * points + i] = toto2_quantile(nine + i, points, options->quantiles[q]);
-    memcpy(result->quantiles + options->n_quantiles * points, nine + TOTO2_QUANTILES / 2 * points,
+            result->quantiles[q * stride + i] = toto2_quantile(nine + i, points, options->quantiles[q]);
+    memcpy(result->quantiles + options->n_quantiles * stride, nine + TOTO2_QUANTILES / 2 * points,
            points * sizeof *nine);
     return finite;
 }
@@ -247,11 +249,20 @@ static enum toto_status toto2_run(struct engine *engine, const struct group *gro
         };
         engine->nines[i] = engine->nine + i * nine;
         at += group->n_variates * padded;
+        if (!group->n_known)
+            continue;
+        size_t n_known = padded + group->n_known_steps - group->n_steps;
+        toto2_pad(group->known, group->known_observed, group->n_known, group->n_known_steps, n_known,
+                  engine->values + at, engine->observed + at);
+        engine->groups[i].known = engine->values + at;
+        engine->groups[i].known_observed = engine->observed + at;
+        engine->groups[i].n_known_steps = n_known;
+        at += group->n_known * n_known;
     }
     enum toto_status status =
         toto2_decoder_run(engine->decoder, engine->groups, n_groups, engine->nines, NULL, NULL, err);
     for (size_t i = 0; i < n_groups && status == TOTO_STATUS_OK; i++)
-        failed[i] = !take_quantiles(engine, engine->nines[i], groups[i].n_variates, &results[i]);
+        failed[i] = !take_quantiles(engine, engine->nines[i], &results[i]);
     return status;
 }
 

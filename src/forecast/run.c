@@ -47,7 +47,7 @@ static size_t run_bytes(const struct engine_request *request, const struct run_p
 {
     const struct engine_ops *engine = engine_of(request->model);
     /* Results of a batch, and those that wait for their turn. */
-    size_t results = 2 * shape->n_groups * shape->n_variates * request->options->horizon * sizeof(float) *
+    size_t results = 2 * shape->n_groups * engine_rows(shape) * request->options->horizon * sizeof(float) *
                      (1 + plan->n_quantiles + plan->n_samples);
     return engine->fixed_bytes(request, shape) + engine->batch_bytes(request, shape) + results +
            request->backend->ops->scratch_bytes(request->backend, 0);
@@ -99,6 +99,8 @@ static void measure_groups(const struct engine_request *request, const struct to
             shape->max_patches = patches;
         if (series->groups[g].n_variates > shape->n_variates)
             shape->n_variates = series->groups[g].n_variates;
+        if (series->groups[g].n_known > shape->n_known)
+            shape->n_known = series->groups[g].n_known;
     }
 }
 
@@ -119,7 +121,7 @@ static enum toto_status make_plan(const struct engine_request *request, const st
     enum toto_status status = engine->check(request, err);
     if (status != TOTO_STATUS_OK || (status = check_sizes(request, shape, err)))
         return status;
-    plan->trajectory_bytes = shape->n_variates * options->horizon * n_samples * sizeof(float);
+    plan->trajectory_bytes = engine_rows(shape) * options->horizon * n_samples * sizeof(float);
     size_t most = options->samples_per_batch ? options->samples_per_batch : n_samples;
     size_t most_chunk = engine->chunk(request, shape, most), used = toto_memory_used();
     shape->chunk = engine->chunk(request, shape, 1);
@@ -202,10 +204,10 @@ static enum toto_status deliver_ready(struct delivery *delivery, struct toto_err
 static enum toto_status deliver_group(struct delivery *delivery, const struct group *group,
                                       const struct engine_result *result, struct toto_error *err)
 {
-    size_t horizon = delivery->options->horizon, points = group->n_variates * horizon;
+    size_t horizon = delivery->options->horizon, points = (group->n_variates + group->n_known) * horizon;
     size_t n_samples = delivery->n_samples;
     size_t bytes = (1 + delivery->n_quantiles + n_samples) * horizon * sizeof(float);
-    for (size_t v = 0; v < group->n_variates; v++) {
+    for (size_t v = 0; v < group->n_variates - group->n_past; v++) {
         float *values = mem_alloc(bytes), *at = values;
         if (!values)
             return toto_fail_memory(err, "the forecast", bytes);
@@ -258,7 +260,8 @@ static size_t group_patches(const struct run *run, const struct group *group)
 static bool fits(const struct run *run, const struct batch_shape *shape, const struct group *group)
 {
     size_t patches = group_patches(run, group);
-    return shape->n_groups && group->n_variates == shape->n_variates && patches <= shape->max_patches &&
+    return shape->n_groups && group->n_variates == shape->n_variates &&
+           group->n_known == shape->n_known && patches <= shape->max_patches &&
            engine_of(run->request.model)->same_batch(&run->request, shape, patches, shape->max_patches);
 }
 
@@ -270,10 +273,11 @@ static struct batch_shape next_shape(const struct run *run)
     const struct group *groups = run->series->groups;
     size_t own = group_patches(run, &groups[run->next]);
     shape.n_variates = groups[run->next].n_variates;
+    shape.n_known = groups[run->next].n_known;
     shape.max_patches = own;
     for (size_t g = run->next; g < run->series->n_groups; g++) {
         size_t patches = group_patches(run, &groups[g]);
-        if (groups[g].n_variates != shape.n_variates ||
+        if (groups[g].n_variates != shape.n_variates || groups[g].n_known != shape.n_known ||
             !engine_of(run->request.model)->same_batch(&run->request, &shape, own, patches))
             break;
         shape.max_patches = patches > shape.max_patches ? patches : shape.max_patches;
@@ -297,7 +301,7 @@ static enum toto_status ready_engine(struct run *run, struct toto_error *err)
 /* Where the results of `count` groups go, in one block. */
 static void place_results(struct run *run, size_t count, float *values)
 {
-    size_t points = run->prepared.n_variates * run->request.options->horizon;
+    size_t points = engine_rows(&run->prepared) * run->request.options->horizon;
     for (size_t i = 0; i < count; i++) {
         const struct group *group = &run->series->groups[run->next + i];
         stream_key(run->request.options->seed, run->series->variates[group->variates[0]].id, run->keys[i]);
@@ -316,7 +320,7 @@ static void place_results(struct run *run, size_t count, float *values)
 static enum toto_status run_batch(struct run *run, size_t count, struct toto_error *err)
 {
     const struct group *groups = &run->series->groups[run->next];
-    size_t points = run->prepared.n_variates * run->request.options->horizon;
+    size_t points = engine_rows(&run->prepared) * run->request.options->horizon;
     size_t bytes = count * points * (1 + run->plan.n_quantiles + run->plan.n_samples) * sizeof(float);
     float *values = mem_alloc(bytes);
     if (!values)
