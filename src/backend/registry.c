@@ -1,5 +1,6 @@
 /* Which devices there are, and which one runs. */
 #include <ctype.h>
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,6 +56,29 @@ static enum dtype dtype_of_class(enum device_class class)
         [CLASS_DISCRETE] = DTYPE_F32,
     };
     return table[class];
+}
+
+/* Whether the system shows a GPU at all. Loading every OpenCL driver takes a tenth of a second, PoCL's most of all, and
+ * most machines that run `auto` without a GPU can be told by their device nodes: on Linux each GPU driver makes one.
+ * Where the user points at drivers, or elsewhere, the drivers are asked. */
+static bool gpu_shown(void)
+{
+#ifdef __linux__
+    static const char *const nodes[] = {"nvidia", "dri", "kfd", "dxg", "mali", "kgsl", "pvr", "nvhost"};
+    if (getenv("TOTO_OPENCL_LIBRARY") || getenv("OCL_ICD_VENDORS") || getenv("OCL_ICD_FILENAMES"))
+        return true;
+    DIR *dir = opendir("/dev");
+    if (!dir)
+        return true;
+    bool shown = false;
+    for (struct dirent *entry; !shown && (entry = readdir(dir));)
+        for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++)
+            shown = shown || strncmp(entry->d_name, nodes[i], strlen(nodes[i])) == 0;
+    closedir(dir);
+    return shown;
+#else
+    return true;
+#endif
 }
 
 /* The GPU that auto takes, or NULL with the reason. */
@@ -160,7 +184,11 @@ static enum toto_status auto_open(enum toto_dtype dtype, size_t n_threads, struc
 {
     char why[256];
     struct toto_error gpu_err;
-    const struct ocl_device *device = best_gpu(why);
+    const struct ocl_device *device = NULL;
+    if (gpu_shown())
+        device = best_gpu(why);
+    else
+        snprintf(why, sizeof why, "the system shows none under /dev");
     if (device && !gpu_open(device, dtype, backend, &gpu_err)) {
         log_info("%s runs: the best GPU", (*backend)->name);
         return TOTO_STATUS_OK;
