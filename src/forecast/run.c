@@ -326,9 +326,12 @@ static enum toto_status run_batch(struct run *run, size_t count, struct toto_err
     if (!values)
         return toto_fail_memory(err, "the forecasts of a batch", bytes);
     place_results(run, count, values);
+    double start = clock_seconds();
     enum toto_status status = engine_of(run->request.model)
                                   ->run(run->engine, groups, count, (const uint32_t (*)[2])run->keys,
                                         run->results, run->failed, err);
+    log_debug("batch of %zu groups from group %zu on: %.2f ms", count, run->next,
+              1e3 * (clock_seconds() - start));
     for (size_t i = 0; i < count && status == TOTO_STATUS_OK; i++) {
         if (run->failed[i])
             status = toto_fail(err, TOTO_STATUS_DATA,
