@@ -2,7 +2,7 @@
  *
  *     make_toto2 DIR NAME [SHARDS]
  *
- * NAME is SIZE_DTYPE: 4m, 22m, 313m or 2.5b; f32, f16 or bf16. One shard is DIR/model.safetensors; more are
+ * NAME is SIZE_DTYPE: 4m, 22m, 313m, d1536 or 2.5b; f32, f16 or bf16. One shard is DIR/model.safetensors; more are
  * listed in DIR/model.safetensors.index.json.
  *
  * Element i of tensor number n (in file order, from 0) comes from two rounds of SplitMix64's mixer (Steele, Lea,
@@ -53,6 +53,7 @@ static const struct size {
     {"4m", 256, 4, 4, 1, false},      /*     4,144,448 parameters; d_ff 688 */
     {"22m", 448, 7, 8, 1, false},     /*    21,738,944; d_ff 1200 */
     {"313m", 1024, 16, 24, 1, false}, /*   312,684,608; d_ff 2736 */
+    {"d1536", 1536, 24, 12, 1, false}, /*  361,406,784; d_ff 4096: for timing */
     {"2.5b", 2560, 40, 32, 6, true},  /* 2,575,183,424; d_ff 6832 */
 };
 
@@ -404,7 +405,7 @@ int main(int argc, char **argv)
     size_t n_shards = 0;
     if (argc < 3 || argc > 4 || !parse_name(argv[2], &size, &dtype) ||
         (argc == 4 && !parse_shards(argv[3], &n_shards))) {
-        fprintf(stderr, "usage: make_toto2 DIR 4m|22m|313m|2.5b_f32|f16|bf16 [SHARDS]\n"
+        fprintf(stderr, "usage: make_toto2 DIR 4m|22m|313m|d1536|2.5b_f32|f16|bf16 [SHARDS]\n"
                         "for example: make_toto2 build/4m 4m_bf16\n");
         return 64;
     }
