@@ -74,7 +74,7 @@ $(BUILD)/packages-test: $(BUILD)/packages
 	@CC='$(CC)' sh scripts/probe-packages.sh cmocka
 	@touch $@
 
-$(GOLDEN): tests/golden/golden.c tests/golden/golden_toto2.c $(BUILD)/libtoto.a $(BUILD)/packages-test
+$(GOLDEN): tests/golden/golden.c $(BUILD)/libtoto.a $(BUILD)/packages-test
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Isrc -o $@ $(filter %.c %.a,$^) $(LIBS)

@@ -237,6 +237,47 @@ enum toto_status toto_forecast_run(const struct toto_model *model, struct toto_d
                                    const struct toto_forecast_options *options, toto_forecast_sink *sink,
                                    void *user, struct toto_error *err);
 
+/* ---- Self-test ----------------------------------------------------------------------------------- */
+
+enum toto_verdict { TOTO_VERDICT_PASSED, TOTO_VERDICT_FAILED, TOTO_VERDICT_SKIPPED, TOTO_VERDICT_SHOWN };
+
+/* One thing that was looked at; borrowed for the time of the call. */
+struct toto_check {
+    const char *name;
+    enum toto_verdict verdict; /* SHOWN: a figure that is not judged */
+    const char *why;           /* FAILED: what parted first; SKIPPED: what stands in the way; else NULL */
+    double max_error;          /* NAN where there is none, as in the two below */
+    double mean_error;         /* mean absolute */
+    double limit;              /* what the judged of the two may be at most */
+    double seconds;
+};
+
+typedef void toto_check_report(void *user, const struct toto_check *check);
+
+/* What the error of a forecast may be on a device that stores this dtype, in its interquartile range. */
+double toto_verify_limit(enum toto_dtype dtype);
+
+struct toto_golden_options {
+    enum toto_dtype dtype;  /* that the device stores: of F16 and BF16 more is forgiven, by toto_verify_limit */
+    const char *only;       /* cases whose name holds this; NULL: all */
+    const char *generated;  /* folder of the models that a program makes; NULL: their cases are skipped */
+};
+
+/* Runs the cases of a folder of golden data (manifest.json, as tests/golden/toto1 and toto2 describe it) on the device,
+ * and follows each stage by stage: a report a case, its errors in tolerances of the data, `why` led by the first stage
+ * that parted. A folder that cannot be read fails. options NULL: all defaults. */
+enum toto_status toto_verify_golden(struct toto_device *device, const char *folder,
+                                    const struct toto_golden_options *options, toto_check_report *report,
+                                    void *user, struct toto_error *err);
+
+/* Compares forecasts of built-in series on a device with those of the CPU in float32: the same draws within the dtype's
+ * limit, the same bytes once more and in smaller batches, and with and without the key-value cache (Toto 1.0). model
+ * NULL: a small one with made-up weights. name, dtype and n_threads as toto_device_open takes them; the status is that
+ * of opening the devices, and what is found there goes to the report. */
+enum toto_status toto_verify_device(const struct toto_model *model, const char *name, enum toto_dtype dtype,
+                                    size_t n_threads, toto_check_report *report, void *user,
+                                    struct toto_error *err);
+
 /* ---- Output: forecasts become text --------------------------------------------------------------- */
 
 struct toto_writer_options {

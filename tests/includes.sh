@@ -16,6 +16,7 @@ allowed_rooms() {
         model) echo model checkpoint backend base ;;
         forecast) echo forecast series table model checkpoint backend base ;;
         output) echo output series table base ;;
+        verify) echo verify output forecast series table model checkpoint backend base ;;
         commands) echo commands ;;
         main.c) echo commands ;;
         *) echo none ;;
