@@ -62,7 +62,8 @@ void ocl_split_qkv(struct backend *base, const struct split_qkv_args *args)
     size_t v_width = args->parts & QKV_V ? args->n_groups * args->value_dim : 0;
     if (base->status || !args->n_rows)
         return;
-    assert(args->head_dim % 2 == 0 && args->value_dim % 2 == 0);
+    size_t pairs = (q_width + k_width) / args->head_dim * ((args->head_dim + 1) / 2) +
+                   v_width / args->value_dim * ((args->value_dim + 1) / 2);
     arg_tensor(&list, args->z);
     arg_tensor(&list, args->rows);
     arg_tensor(&list, args->q_norm);
@@ -84,5 +85,5 @@ void ocl_split_qkv(struct backend *base, const struct split_qkv_args *args)
     arg_float(&list, args->norm_eps);
     ocl_launch_rows(backend,
                     ocl_kernel_get(backend, "split_qkv", "split_qkv", args->head_norm ? "-DHEAD_NORM=1" : ""), &list,
-                    ((q_width + k_width + v_width) / 2 + GROUP - 1) / GROUP, GROUP, args->n_rows);
+                    (pairs + GROUP - 1) / GROUP, GROUP, args->n_rows);
 }
