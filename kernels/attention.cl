@@ -59,7 +59,7 @@ inline float4 quad_load(global const stored *p, int i, int n)
         float shrink = sum == 0.0f ? 0.0f : exp(maximum - most);                                        \
         maximum = most;                                                                                 \
         sum *= shrink;                                                                                  \
-        _Pragma("unroll") for (int i = 0; i < VALUE_QUADS; i++) total[i] *= shrink;                            \
+        UNROLL for (int i = 0; i < VALUE_QUADS; i++) total[i] *= shrink;                            \
         _Pragma("unroll") for (int j = 0; j < KEYS; j++)                                                \
             if (seen >> j & 1u) {                                                                       \
                 score[j] = exp(score[j] - most);                                                        \
@@ -70,7 +70,7 @@ inline float4 quad_load(global const stored *p, int i, int n)
 #define DOT(key, j)                                                                                     \
     {                                                                                                   \
         float4 products = (float4)(0.0f);                                                               \
-        _Pragma("unroll") for (int i = 0; i < QUADS; i++)                                               \
+        UNROLL for (int i = 0; i < QUADS; i++)                                               \
         {                                                                                               \
             float4 k = key;                                                                             \
             products.x = MAD(query[i].x, k.x, products.x);                                              \
@@ -82,7 +82,7 @@ inline float4 quad_load(global const stored *p, int i, int n)
     }
 
 #define ADD(value, j)                                                                                   \
-    _Pragma("unroll") for (int i = 0; i < VALUE_QUADS; i++)                                             \
+    UNROLL for (int i = 0; i < VALUE_QUADS; i++)                                             \
     {                                                                                                   \
         float4 v = value;                                                                               \
         total[i].x = MAD(score[j], v.x, total[i].x);                                                    \
@@ -161,12 +161,12 @@ void attention(global const stored *q, ulong q_at, global const stored *keys, ul
                     if (groups[start.x + (j0 + j) * start.y] != own.group)
                         seen &= ~(1u << j);
             if (seen) {
-#pragma unroll
+                UNROLL
                 for (int j = 0; j < KEYS; j++)
                     if (seen >> j & 1u)
                         DOT(tile_keys[j * QUADS + i], j)
                 WEIGHTS_MAKE
-#pragma unroll
+                UNROLL
                 for (int j = 0; j < KEYS; j++)
                     if (seen >> j & 1u)
                         ADD(tile_values[j * VALUE_QUADS + i], j)
@@ -186,14 +186,14 @@ void attention(global const stored *q, ulong q_at, global const stored *keys, ul
                         seen &= ~(1u << j);
             if (!seen)
                 continue;
-#pragma unroll
+            UNROLL
             for (int j = 0; j < KEYS; j++)
                 if (seen >> j & 1u) {
                     global const stored *key = keys + (ulong)(first + (j0 + j) * own.stride) * (ulong)k_width;
                     DOT(quad_load(key, i, HEAD_DIM), j)
                 }
             WEIGHTS_MAKE
-#pragma unroll
+            UNROLL
             for (int j = 0; j < KEYS; j++)
                 if (seen >> j & 1u) {
                     global const stored *value = values + (ulong)(first + (j0 + j) * own.stride) * (ulong)v_width;

@@ -33,9 +33,6 @@
 #ifndef TN
 #define TN 8 /* outs of an item */
 #endif
-#ifndef STAGES
-#define STAGES 1 /* slices in local memory: 2 save a barrier */
-#endif
 #ifndef NT
 #define NT 4 /* outs of a group of linear_rows; even */
 #endif
@@ -103,17 +100,17 @@ inline float silu_product(float a, float c, int silu_second)
 #define OUT_TILE BN
 #endif
 
-#define FETCH(k)                                                                                        \
-    _Pragma("unroll") for (int i = 0; i < LOADS_A; i++) next_a[i] = quad_load(x + from_a[i], (k) + quad, n_in); \
-    _Pragma("unroll") for (int i = 0; i < LOADS_B; i++) next_b[i] = quad_load(w + from_b[i], (k) + quad, n_in);
+#define FETCH(k) \
+    UNROLL for (int i = 0; i < LOADS_A; i++) next_a[i] = quad_load(x + from_a[i], (k) + quad, n_in); \
+    UNROLL for (int i = 0; i < LOADS_B; i++) next_b[i] = quad_load(w + from_b[i], (k) + quad, n_in);
 
-#define PLACE(a, b)                                                                                     \
-    _Pragma("unroll") for (int i = 0; i < LOADS_A; i++) {                                               \
-        local float *to = (a) + quad * LDA + first + i * (TILE_GROUP * 4 / BK);                         \
+#define PLACE \
+    UNROLL for (int i = 0; i < LOADS_A; i++) { \
+        local float *to = tile_a + quad * LDA + first + i * (TILE_GROUP * 4 / BK); \
         to[0] = next_a[i].x; to[LDA] = next_a[i].y; to[2 * LDA] = next_a[i].z; to[3 * LDA] = next_a[i].w; \
-    }                                                                                                   \
-    _Pragma("unroll") for (int i = 0; i < LOADS_B; i++) {                                               \
-        local float *to = (b) + quad * LDB + first + i * (TILE_GROUP * 4 / BK);                         \
+    } \
+    UNROLL for (int i = 0; i < LOADS_B; i++) { \
+        local float *to = tile_b + quad * LDB + first + i * (TILE_GROUP * 4 / BK); \
         to[0] = next_b[i].x; to[LDB] = next_b[i].y; to[2 * LDB] = next_b[i].z; to[3 * LDB] = next_b[i].w; \
     }
 
@@ -123,8 +120,8 @@ void linear_tile(global const stored *x, ulong x_at, global const stored *w, ulo
                  int n_in, int n_out, int n_rows, float alpha, float beta, float silu_gain,
                  int silu_second)
 {
-    local float tile_a[STAGES * BK * LDA] __attribute__((aligned(16)));
-    local float tile_b[STAGES * BK * LDB] __attribute__((aligned(16)));
+    local float tile_a[BK * LDA] __attribute__((aligned(16)));
+    local float tile_b[BK * LDB] __attribute__((aligned(16)));
     int item = (int)get_local_id(0);
     /* 32 neighbours make a block of 4 x 8 items: fewer reads of local memory are apart. */
 #if TX % 8 == 0 && TY % 4 == 0
@@ -140,10 +137,10 @@ void linear_tile(global const stored *x, ulong x_at, global const stored *w, ulo
     x += x_at;
     w += w_at;
     /* Rows and outs past the end read the last one, and are not stored. */
-#pragma unroll
+    UNROLL
     for (int i = 0; i < LOADS_A; i++)
         from_a[i] = (ulong)min(row0 + first + i * (TILE_GROUP * 4 / BK), n_rows - 1) * (ulong)n_in;
-#pragma unroll
+    UNROLL
     for (int i = 0; i < LOADS_B; i++) {
         int at = first + i * (TILE_GROUP * 4 / BK);
 #ifdef SWIGLU
@@ -153,44 +150,34 @@ void linear_tile(global const stored *x, ulong x_at, global const stored *w, ulo
 #endif
         from_b[i] = (ulong)at * (ulong)n_in;
     }
-#pragma unroll
+    UNROLL
     for (int i = 0; i < TM; i++)
-#pragma unroll
+        UNROLL
         for (int j = 0; j < TN; j++)
             sum[i][j] = 0.0f;
 
     FETCH(0)
-#if STAGES == 2
-    PLACE(tile_a, tile_b)
-    barrier(CLK_LOCAL_MEM_FENCE);
-#endif
     for (int k0 = 0; k0 < n_in; k0 += BK) {
-#if STAGES == 2
-        int stage = k0 / BK & 1;
-        local const float *a = tile_a + stage * (BK * LDA), *b = tile_b + stage * (BK * LDB);
-#else
-        local const float *a = tile_a, *b = tile_b;
-        PLACE(tile_a, tile_b)
+        PLACE
         barrier(CLK_LOCAL_MEM_FENCE);
-#endif
         if (k0 + BK < n_in) {
             FETCH(k0 + BK)
         }
-#pragma unroll
+        UNROLL
         for (int k = 0; k < BK; k++) {
             float4 xs[TM / 4], ws[TN / 4];
-#pragma unroll
+            UNROLL
             for (int g = 0; g < TM / 4; g++)
-                xs[g] = *(local const float4 *)(a + k * LDA + g * (TY * 4) + ty * 4);
-#pragma unroll
+                xs[g] = *(local const float4 *)(tile_a + k * LDA + g * (TY * 4) + ty * 4);
+            UNROLL
             for (int g = 0; g < TN / 4; g++)
-                ws[g] = *(local const float4 *)(b + k * LDB + g * (TX * 4) + tx * 4);
-#pragma unroll
+                ws[g] = *(local const float4 *)(tile_b + k * LDB + g * (TX * 4) + tx * 4);
+            UNROLL
             for (int g = 0; g < TM / 4; g++)
-#pragma unroll
+                UNROLL
                 for (int h = 0; h < TN / 4; h++) {
                     float xr[4] = {xs[g].x, xs[g].y, xs[g].z, xs[g].w};
-#pragma unroll
+                    UNROLL
                     for (int i = 0; i < 4; i++) {
                         sum[4 * g + i][4 * h] = MAD(xr[i], ws[h].x, sum[4 * g + i][4 * h]);
                         sum[4 * g + i][4 * h + 1] = MAD(xr[i], ws[h].y, sum[4 * g + i][4 * h + 1]);
@@ -199,26 +186,21 @@ void linear_tile(global const stored *x, ulong x_at, global const stored *w, ulo
                     }
                 }
         }
-#if STAGES == 2
-        if (k0 + BK < n_in) {
-            PLACE(tile_a + (stage ^ 1) * (BK * LDA), tile_b + (stage ^ 1) * (BK * LDB))
-        }
-#endif
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 
     out += out_at;
-#pragma unroll
+    UNROLL
     for (int i = 0; i < TM; i++) {
         int row = row0 + i / 4 * (TY * 4) + ty * 4 + i % 4;
         if (row >= n_rows)
             continue;
 #ifdef SWIGLU
-#pragma unroll
+        UNROLL
         for (int h = 0; h < TN / 8; h++) {
             int o = out0 + h * (TX * 4) + tx * 4;
             float y[4];
-#pragma unroll
+            UNROLL
             for (int j = 0; j < 4; j++) {
                 float a = sum[i][4 * h + j], c = sum[i][TN / 2 + 4 * h + j];
                 int at = min(o + j, n_out - 1);
@@ -227,11 +209,11 @@ void linear_tile(global const stored *x, ulong x_at, global const stored *w, ulo
                 y[j] = silu_product(a, c, silu_second);
             }
 #else
-#pragma unroll
+        UNROLL
         for (int h = 0; h < TN / 4; h++) {
             int o = out0 + h * (TX * 4) + tx * 4;
             float y[4];
-#pragma unroll
+            UNROLL
             for (int j = 0; j < 4; j++) {
                 int at = min(o + j, n_out - 1);
                 y[j] = alpha * (bias ? sum[i][4 * h + j] + bias[bias_at + at] : sum[i][4 * h + j]);
@@ -245,7 +227,7 @@ void linear_tile(global const stored *x, ulong x_at, global const stored *w, ulo
             if (o < n_out)
                 result_store4((float4)(y[0], y[1], y[2], y[3]), to);
 #else
-#pragma unroll
+            UNROLL
             for (int j = 0; j < 4; j++)
                 if (o + j < n_out)
                     result_store(y[j], to + j);
@@ -275,10 +257,10 @@ void linear_rows(global const stored *x, ulong x_at, global const stored *w, ulo
     int row0 = (int)get_group_id(1) * RT, out0 = (int)get_group_id(0) * ROWS_OUTS;
     float sum[NT][RT];
     global const stored *from_x[RT], *from_w[NT];
-#pragma unroll
+    UNROLL
     for (int r = 0; r < RT; r++)
         from_x[r] = x + x_at + (ulong)min(row0 + r, n_rows - 1) * (ulong)n_in;
-#pragma unroll
+    UNROLL
     for (int o = 0; o < NT; o++) {
 #ifdef SWIGLU
         int at = min(out0 + o % ROWS_OUTS, n_out - 1) + o / ROWS_OUTS * n_out;
@@ -286,34 +268,34 @@ void linear_rows(global const stored *x, ulong x_at, global const stored *w, ulo
         int at = min(out0 + o, n_out - 1);
 #endif
         from_w[o] = w + w_at + (ulong)at * (ulong)n_in;
-#pragma unroll
+        UNROLL
         for (int r = 0; r < RT; r++)
             sum[o][r] = 0.0f;
     }
 #pragma unroll 2
     for (int k = item * 4; k < n_in; k += ROWS_GROUP * 4) {
         float4 ws[NT];
-#pragma unroll
+        UNROLL
         for (int o = 0; o < NT; o++)
             ws[o] = quad_load(from_w[o], k, n_in);
-#pragma unroll
+        UNROLL
         for (int r = 0; r < RT; r++) {
             float4 xs = quad_load(from_x[r], k, n_in);
-#pragma unroll
+            UNROLL
             for (int o = 0; o < NT; o++)
                 sum[o][r] = MAD4(ws[o], xs, sum[o][r]);
         }
     }
-#pragma unroll
+    UNROLL
     for (int o = 0; o < NT; o++)
-#pragma unroll
+        UNROLL
         for (int r = 0; r < RT; r++)
             parts[o * RT + r][item] = sum[o][r];
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int i = item; i < 2 * NT * RT; i += ROWS_GROUP) {
         local const float *part = &parts[i % (NT * RT)][i / (NT * RT) * (ROWS_GROUP / 2)];
         float4 four = (float4)(0.0f);
-#pragma unroll
+        UNROLL
         for (int j = 0; j < ROWS_GROUP / 2; j += 4)
             four += (float4)(part[j], part[j + 1], part[j + 2], part[j + 3]);
         halves[i % (NT * RT)][i / (NT * RT)] = (four.x + four.y) + (four.z + four.w);

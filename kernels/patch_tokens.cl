@@ -73,12 +73,6 @@ struct moments {
     float2 mean, m2;
 };
 
-inline struct moments moments_none(void)
-{
-    struct moments none = {0, 0, (float2)(0.0f), (float2)(0.0f)};
-    return none;
-}
-
 inline void moments_raise(struct moments *a, int exponent)
 {
     int by = a->exponent - exponent;
@@ -89,49 +83,48 @@ inline void moments_raise(struct moments *a, int exponent)
     a->exponent = exponent;
 }
 
-inline struct moments moments_join(struct moments a, struct moments b)
+/* The moments of `before` and `own` together, in own. */
+inline void moments_join(struct moments *own, const struct moments *before)
 {
-    if (b.n == 0)
-        return a;
+    struct moments a = *before, b = *own;
     if (a.n == 0)
-        return b;
-    int exponent = max(a.exponent, b.exponent);
+        return;
+    int exponent = b.n ? max(a.exponent, b.exponent) : a.exponent;
     moments_raise(&a, exponent);
     moments_raise(&b, exponent);
     float2 apart = pair_add(b.mean, -a.mean);
     float2 step = pair_over(pair_times(apart, (float2)((float)b.n, 0.0f)), (float)(a.n + b.n));
     float2 spread = pair_times(pair_times(apart, step), (float2)((float)a.n, 0.0f));
-    a.mean = pair_add(a.mean, step);
-    a.m2 = pair_add(pair_add(a.m2, b.m2), spread);
-    a.n += b.n;
-    return a;
+    own->n = a.n + b.n;
+    own->exponent = exponent;
+    own->mean = b.n ? pair_add(a.mean, step) : a.mean;
+    own->m2 = b.n ? pair_add(pair_add(a.m2, b.m2), spread) : a.m2;
 }
 
-inline struct moments moments_patch(global const float *x, global const uchar *mask, int patch)
+/* The moments of a patch, in `made`, which holds none. */
+inline void moments_patch(global const float *x, global const uchar *mask, int patch, struct moments *made)
 {
-    struct moments made = moments_none();
     float most = 0.0f;
     float2 sum = (float2)(0.0f);
     for (int i = 0; i < patch; i++)
         if (mask[i]) {
-            made.n++;
+            made->n++;
             most = fabs(x[i]) > most ? fabs(x[i]) : most;
         }
-    if (made.n == 0)
-        return made;
+    if (made->n == 0)
+        return;
     if (most >= (float)(1ul << EXPONENT_FREE) && isfinite(most))
-        made.exponent = ilogb(most) + 1 - EXPONENT_FREE;
-    float unit = ldexp(1.0f, -made.exponent);
+        made->exponent = ilogb(most) + 1 - EXPONENT_FREE;
+    float unit = ldexp(1.0f, -made->exponent);
     for (int i = 0; i < patch; i++)
         if (mask[i])
             sum = pair_add(sum, (float2)(x[i] * unit, 0.0f));
-    made.mean = pair_over(sum, (float)made.n);
+    made->mean = pair_over(sum, (float)made->n);
     for (int i = 0; i < patch; i++)
         if (mask[i]) {
-            float2 apart = pair_add((float2)(x[i] * unit, 0.0f), -made.mean);
-            made.m2 = pair_add(made.m2, pair_times(apart, apart));
+            float2 apart = pair_add((float2)(x[i] * unit, 0.0f), -made->mean);
+            made->m2 = pair_add(made->m2, pair_times(apart, apart));
         }
-    return made;
 }
 
 inline float at_least(float scale)
@@ -146,10 +139,13 @@ inline float2 moments_read(const struct moments *a)
     return (float2)(ldexp(a->mean.x, a->exponent), at_least(ldexp(deviation, a->exponent)));
 }
 
-inline struct moments lane_read(local const int2 *counts, local const float4 *pairs, int lane)
+inline void lane_read(local const int *n, local const int *exponent, local const float4 *pairs, int lane,
+                      struct moments *read)
 {
-    struct moments read = {counts[lane].x, counts[lane].y, pairs[lane].xy, pairs[lane].zw};
-    return read;
+    read->n = n[lane];
+    read->exponent = exponent[lane];
+    read->mean = pairs[lane].xy;
+    read->m2 = pairs[lane].zw;
 }
 
 /* ---- Loc, scale and caps -------------------------------------------------------------------------- */
@@ -192,10 +188,9 @@ void patch_tokens_scale(global const float *values, ulong values_at, global cons
                         global float *scale_out, ulong scale_at, global float *caps, ulong caps_at, int patch,
                         int min_obs, float cap_k)
 {
-    local int2 lane_counts[LANES];
+    local int lane_n[LANES], lane_exponent[LANES], lane_observed[LANES];
     local float4 lane_pairs[LANES];
     local float lane_values[LANES], lane_others[LANES];
-    local int lane_observed[LANES];
     local float context_scale;
     int item = (int)get_local_id(0);
     struct token_sequence sequence =
@@ -209,24 +204,28 @@ void patch_tokens_scale(global const float *values, ulong values_at, global cons
     if (min_obs > 0)
         fallback = fallback_read(values, mask, sequence.n_patches * patch, min_obs, lane_values, lane_observed);
 
-    struct moments carry = moments_none();
+    struct moments carry = {0, 0, (float2)(0.0f), (float2)(0.0f)};
     for (int first = 0; first < end; first += LANES) {
         int index = first + item;
-        struct moments own = moments_none();
+        struct moments own = {0, 0, (float2)(0.0f), (float2)(0.0f)}, before;
         if (index < end)
-            own = moments_patch(values + (ulong)index * (ulong)patch, mask + (ulong)index * (ulong)patch, patch);
+            moments_patch(values + (ulong)index * (ulong)patch, mask + (ulong)index * (ulong)patch, patch, &own);
         if (item == 0)
-            own = moments_join(carry, own);
+            moments_join(&own, &carry);
         for (int by = 1; by < LANES; by *= 2) {
             barrier(CLK_LOCAL_MEM_FENCE);
-            lane_counts[item] = (int2)(own.n, own.exponent);
+            lane_n[item] = own.n;
+            lane_exponent[item] = own.exponent;
             lane_pairs[item] = (float4)(own.mean, own.m2);
             barrier(CLK_LOCAL_MEM_FENCE);
-            if (item >= by)
-                own = moments_join(lane_read(lane_counts, lane_pairs, item - by), own);
+            if (item >= by) {
+                lane_read(lane_n, lane_exponent, lane_pairs, item - by, &before);
+                moments_join(&own, &before);
+            }
         }
         barrier(CLK_LOCAL_MEM_FENCE);
-        lane_counts[item] = (int2)(own.n, own.exponent);
+        lane_n[item] = own.n;
+        lane_exponent[item] = own.exponent;
         lane_pairs[item] = (float4)(own.mean, own.m2);
         float2 read = own.n >= min_obs ? moments_read(&own) : fallback;
         if (index == sequence.n_context - 1)
@@ -237,7 +236,7 @@ void patch_tokens_scale(global const float *values, ulong values_at, global cons
             scale_out[scale_at + row] = read.y;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
-        carry = lane_read(lane_counts, lane_pairs, LANES - 1);
+        lane_read(lane_n, lane_exponent, lane_pairs, LANES - 1, &carry);
     }
 
     if (!capped)

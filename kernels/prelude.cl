@@ -10,6 +10,13 @@
 #define DTYPE_F32
 #endif
 
+/* Loops that are wide open only where the compiler is known to need it: elsewhere it takes long. */
+#ifdef HAS_NVIDIA
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL
+#endif
+
 /* ---- Storage -------------------------------------------------------------------------------------- */
 
 #if defined(DTYPE_F32)
