@@ -17,6 +17,7 @@ extern const struct command commands[];
 enum toto_status forecast_command(int argc, char **argv, struct toto_error *err);
 enum toto_status inspect_command(int argc, char **argv, struct toto_error *err);
 enum toto_status devices_command(int argc, char **argv, struct toto_error *err);
+enum toto_status verify_command(int argc, char **argv, struct toto_error *err);
 enum toto_status help_command(int argc, char **argv, struct toto_error *err);
 
 /* The command of this name, or NULL with a message that names the nearest. */
