@@ -32,7 +32,7 @@ struct attention_row {
 };
 
 /* Elements 4i .. 4i + 3 of the n of a head, zeros behind its end. */
-inline float4 quad_load(global const stored *p, int i, int n)
+static inline float4 quad_load(global const stored *p, int i, int n)
 {
 #if VEC
     return load4(p + 4 * i);
@@ -98,7 +98,7 @@ void attention(global const stored *q, ulong q_at, global const stored *keys, ul
                int n_groups, int run, float scale)
 {
     local float4 tile_keys[KEYS * QUADS], tile_values[KEYS * VALUE_QUADS];
-    local int4 starts[ROWS];  /* first_a, stride, group, count_a of each row */
+    local int firsts[ROWS], strides[ROWS], row_groups[ROWS], counts[ROWS];
     local uint begins[2];     /* bit r: row r starts a stretch of rows that share span a */
     int item = (int)get_local_id(0), row0 = (int)get_group_id(0) * ROWS, row = row0 + item;
     int head = (int)get_group_id(1), shared_head = head * n_groups / n_heads;
@@ -124,9 +124,16 @@ void attention(global const stored *q, ulong q_at, global const stored *keys, ul
     /* Stretches of rows that share span a. */
     if (item < 2)
         begins[item] = 0u;
-    starts[item] = (int4)(own.first_a, own.stride, groups ? own.group : 0, own.count_a);
+    firsts[item] = own.first_a;
+    strides[item] = own.stride;
+    row_groups[item] = own.group;
+    counts[item] = own.count_a;
     barrier(CLK_LOCAL_MEM_FENCE);
-    if (run > 1 ? row % run == 0 || item == 0 : item == 0 || any(starts[item].xyz != starts[item - 1].xyz))
+    bool begin = item == 0 || (run > 1 && row % run == 0);
+    if (!begin && run == 1)
+        begin = firsts[item] != firsts[item - 1] || strides[item] != strides[item - 1] ||
+                (groups && row_groups[item] != row_groups[item - 1]);
+    if (begin)
         atomic_or(&begins[item / 32], 1u << item % 32);
     barrier(CLK_LOCAL_MEM_FENCE);
 
@@ -135,30 +142,30 @@ void attention(global const stored *q, ulong q_at, global const stored *keys, ul
         for (end = r + 1; end < n && !(begins[end / 32] >> end % 32 & 1u); end++)
             ;
         bool mine = item >= r && item < end;
-        int4 start = starts[r];
+        int first = firsts[r], stride = strides[r];
         int count = 0; /* a stretch of a few rows is left to them */
         for (int i = r; i < end && end - r >= SHARED_LEAST; i++)
-            count = max(count, starts[i].w);
+            count = max(count, counts[i]);
         for (int j0 = 0; j0 < count; j0 += KEYS) {
             barrier(CLK_LOCAL_MEM_FENCE);
             for (int i = item; i < KEYS * QUADS; i += ROWS) {
-                int j = j0 + i / QUADS;
+                int key = i / QUADS, j = j0 + key;
                 if (j < count)
-                    tile_keys[i] = quad_load(keys + (ulong)(start.x + j * start.y) * (ulong)k_width, i % QUADS,
+                    tile_keys[i] = quad_load(keys + (ulong)(first + j * stride) * (ulong)k_width, i - key * QUADS,
                                              HEAD_DIM);
             }
             for (int i = item; i < KEYS * VALUE_QUADS; i += ROWS) {
-                int j = j0 + i / VALUE_QUADS;
+                int key = i / VALUE_QUADS, j = j0 + key;
                 if (j < count)
-                    tile_values[i] = quad_load(values + (ulong)(start.x + j * start.y) * (ulong)v_width,
-                                               i % VALUE_QUADS, VALUE_DIM);
+                    tile_values[i] = quad_load(values + (ulong)(first + j * stride) * (ulong)v_width,
+                                               i - key * VALUE_QUADS, VALUE_DIM);
             }
             barrier(CLK_LOCAL_MEM_FENCE);
             int left = mine ? min(own.count_a - j0, KEYS) : 0;
             uint seen = left > 0 ? (1u << left) - 1u : 0u;
             if (groups)
                 for (int j = 0; j < left; j++)
-                    if (groups[start.x + (j0 + j) * start.y] != own.group)
+                    if (groups[first + (j0 + j) * stride] != own.group)
                         seen &= ~(1u << j);
             if (seen) {
                 UNROLL

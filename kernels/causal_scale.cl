@@ -21,26 +21,26 @@ struct scale_sequence {
 /* ---- Pairs ---------------------------------------------------------------------------------------- */
 
 /* x.x + x.y, |x.y| at most half an ulp of x.x. */
-inline float2 pair_quick(float a, float b)
+static inline float2 pair_quick(float a, float b)
 {
     float sum = a + b;
     return (float2)(sum, b - (sum - a));
 }
 
-inline float2 pair_sum(float a, float b)
+static inline float2 pair_sum(float a, float b)
 {
     float sum = a + b, part = sum - a;
     return (float2)(sum, (a - (sum - part)) + (b - part));
 }
 
-inline float2 pair_add(float2 a, float2 b)
+static inline float2 pair_add(float2 a, float2 b)
 {
     float2 high = pair_sum(a.x, b.x), low = pair_sum(a.y, b.y);
     high = pair_quick(high.x, high.y + low.x);
     return pair_quick(high.x, high.y + low.y);
 }
 
-inline float2 pair_times(float2 a, float2 b)
+static inline float2 pair_times(float2 a, float2 b)
 {
     float product = a.x * b.x;
     float error = fma(a.x, b.x, -product) + (a.x * b.y + a.y * b.x);
@@ -48,7 +48,7 @@ inline float2 pair_times(float2 a, float2 b)
 }
 
 /* a / n, exact where the quotient is a float: the division itself may be off by some ulp. */
-inline float2 pair_over(float2 a, float n)
+static inline float2 pair_over(float2 a, float n)
 {
     float first = a.x / n;
     float2 rest = pair_sum(fma(-first, n, a.x), a.y);
@@ -66,18 +66,18 @@ struct moments {
     float2 mean, m2;
 };
 
-inline struct moments moments_none(void)
+static inline struct moments moments_none(void)
 {
     struct moments none = {0u, 0, (float2)(0.0f), (float2)(0.0f)};
     return none;
 }
 
-inline int exponent_of(float most)
+static inline int exponent_of(float most)
 {
     return most < (float)(1ul << EXPONENT_FREE) || !isfinite(most) ? 0 : ilogb(most) + 1 - EXPONENT_FREE;
 }
 
-inline void moments_raise(struct moments *a, int exponent)
+static inline void moments_raise(struct moments *a, int exponent)
 {
     int by = a->exponent - exponent;
     if (by == 0)
@@ -87,7 +87,7 @@ inline void moments_raise(struct moments *a, int exponent)
     a->exponent = exponent;
 }
 
-inline struct moments moments_join(struct moments a, struct moments b)
+static inline struct moments moments_join(struct moments a, struct moments b)
 {
     if (b.n == 0u)
         return a;
@@ -106,7 +106,7 @@ inline struct moments moments_join(struct moments a, struct moments b)
     return a;
 }
 
-inline struct moments moments_value(float x)
+static inline struct moments moments_value(float x)
 {
     struct moments one = moments_none();
     one.n = 1u;
@@ -115,7 +115,7 @@ inline struct moments moments_value(float x)
     return one;
 }
 
-struct moments moments_patch(global const float *x, global const uchar *mask, int patch)
+static struct moments moments_patch(global const float *x, global const uchar *mask, int patch)
 {
     struct moments made = moments_none();
     float most = 0.0f;
@@ -143,26 +143,26 @@ struct moments moments_patch(global const float *x, global const uchar *mask, in
 
 /* ---- Loc and scale -------------------------------------------------------------------------------- */
 
-inline float moments_loc(const struct moments *a)
+static inline float moments_loc(const struct moments *a)
 {
     return ldexp(a->mean.x + a->mean.y, a->exponent);
 }
 
 /* sqrt(m2 / count + least) in the units of the series. */
-inline float deviation(const struct moments *a, float count, float least)
+static inline float deviation(const struct moments *a, float count, float least)
 {
     float plain = ldexp(sqrt((a->m2.x + a->m2.y) / count), a->exponent);
     return plain < 1048576.0f ? sqrt(plain * plain + least) : plain;
 }
 
-inline float moments_scale(const struct moments *a, float low, float high)
+static inline float moments_scale(const struct moments *a, float low, float high)
 {
     float scale = deviation(a, a->n > 2u ? (float)(a->n - 1u) : 1.0f, 0.1f);
     scale = scale < low ? low : scale;
     return scale > high ? high : scale;
 }
 
-inline struct moments lane_read(local const uint *n, local const int *exponent, local const float4 *pairs, int lane)
+static inline struct moments lane_read(local const uint *n, local const int *exponent, local const float4 *pairs, int lane)
 {
     struct moments read = {n[lane], exponent[lane], pairs[lane].xy, pairs[lane].zw};
     return read;

@@ -64,7 +64,7 @@ void fold(global const stored *heads, global const stored *unembed, global store
 }
 
 /* high + low += value, exactly but for the last bits of low. */
-inline void pair_gather(float *high, float *low, float value)
+static inline void pair_gather(float *high, float *low, float value)
 {
     float sum = *high + value, part = sum - *high;
     *low += (*high - (sum - part)) + (value - part);

@@ -44,18 +44,18 @@
 
 #ifdef OUT_F32
 typedef float result;
-inline float result_load(global const result *p) { return *p; }
-inline void result_store(float x, global result *p) { *p = x; }
-inline void result_store4(float4 x, global result *p) { *(global float4 *)p = x; }
+static inline float result_load(global const result *p) { return *p; }
+static inline void result_store(float x, global result *p) { *p = x; }
+static inline void result_store4(float4 x, global result *p) { *(global float4 *)p = x; }
 #else
 typedef stored result;
-inline float result_load(global const result *p) { return load1(p); }
-inline void result_store(float x, global result *p) { store1(x, p); }
-inline void result_store4(float4 x, global result *p) { store4(x, p); }
+static inline float result_load(global const result *p) { return load1(p); }
+static inline void result_store(float x, global result *p) { store1(x, p); }
+static inline void result_store4(float4 x, global result *p) { store4(x, p); }
 #endif
 
 /* Elements k .. k + 3 of a row of n, zeros behind its end. */
-inline float4 quad_load(global const stored *p, int k, int n)
+static inline float4 quad_load(global const stored *p, int k, int n)
 {
 #if VEC
     return k < n ? load4(p + k) : (float4)(0.0f);
@@ -73,12 +73,12 @@ inline float4 quad_load(global const stored *p, int k, int n)
 #endif
 }
 
-inline float gained(float y, float silu_gain)
+static inline float gained(float y, float silu_gain)
 {
     return silu_gain != 0.0f ? y / (1.0f + exp(-y)) * silu_gain : y;
 }
 
-inline float silu_product(float a, float c, int silu_second)
+static inline float silu_product(float a, float c, int silu_second)
 {
     float gate = silu_second ? c : a, other = silu_second ? a : c;
     return gate / (1.0f + exp(-gate)) * other;
@@ -293,16 +293,18 @@ void linear_rows(global const stored *x, ulong x_at, global const stored *w, ulo
             parts[o * RT + r][item] = sum[o][r];
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int i = item; i < 2 * NT * RT; i += ROWS_GROUP) {
-        local const float *part = &parts[i % (NT * RT)][i / (NT * RT) * (ROWS_GROUP / 2)];
+        int which = i / (NT * RT), at = i - which * (NT * RT);
+        local const float *part = &parts[at][which * (ROWS_GROUP / 2)];
         float4 four = (float4)(0.0f);
         UNROLL
         for (int j = 0; j < ROWS_GROUP / 2; j += 4)
             four += (float4)(part[j], part[j + 1], part[j + 2], part[j + 3]);
-        halves[i % (NT * RT)][i / (NT * RT)] = (four.x + four.y) + (four.z + four.w);
+        halves[at][which] = (four.x + four.y) + (four.z + four.w);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int i = item; i < ROWS_OUTS * RT; i += ROWS_GROUP) {
-        int o = out0 + i % ROWS_OUTS, row = row0 + i / ROWS_OUTS, at = i % ROWS_OUTS * RT + i / ROWS_OUTS;
+        int r = i / ROWS_OUTS, at_out = i - r * ROWS_OUTS, at = at_out * RT + r;
+        int o = out0 + at_out, row = row0 + r;
         if (o >= n_out || row >= n_rows)
             continue;
         float y = halves[at][0] + halves[at][1];

@@ -17,18 +17,18 @@ struct draw_row {
     int out_high, out_low, unused;
 };
 
-inline float softplus(float x)
+static inline float softplus(float x)
 {
     return x > 20.0f ? x : log1p(exp(x));
 }
 
-inline float at_least(float x)
+static inline float at_least(float x)
 {
     return x < LEAST ? LEAST : x;
 }
 
 /* The largest logit and the sum of exp(logit - most). */
-inline float2 softmax_of(global const float *logits, int n)
+static inline float2 softmax_of(global const float *logits, int n)
 {
     float most = logits[0], sum = 0.0f;
     for (int k = 1; k < n; k++)
@@ -38,7 +38,7 @@ inline float2 softmax_of(global const float *logits, int n)
     return (float2)(most, sum);
 }
 
-inline float prob_of(global const float *logits, int k, float2 softmax)
+static inline float prob_of(global const float *logits, int k, float2 softmax)
 {
     return HAS_LOGITS ? exp(logits[k] - softmax.x) / softmax.y : 1.0f;
 }
@@ -66,7 +66,7 @@ kernel void mixture_params(global const float *raw, ulong raw_at, global float *
 #endif
 }
 
-inline uint4 philox(uint4 counter, uint2 key)
+static inline uint4 philox(uint4 counter, uint2 key)
 {
     for (int round = 0; round < 10; round++) {
         uint high0 = mul_hi(0xD2511F53u, counter.x), high1 = mul_hi(0xCD9E8D57u, counter.z);
@@ -78,7 +78,7 @@ inline uint4 philox(uint4 counter, uint2 key)
 }
 
 /* (0, 1] */
-inline float uniform_open(uint bits)
+static inline float uniform_open(uint bits)
 {
     return ((float)bits + 0.5f) * 2.3283064365386963e-10f;
 }

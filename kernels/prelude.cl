@@ -26,7 +26,7 @@ typedef ushort stored;
 #endif
 
 /* An f16 that a large value fits in is kept finite: outliers of scaled input reach 1e5. */
-inline float f16_range(float x)
+static inline float f16_range(float x)
 {
     if (isinf(x))
         return x;
@@ -34,7 +34,7 @@ inline float f16_range(float x)
     return x < -65504.0f ? -65504.0f : x;
 }
 
-inline ushort bf16_of(float x)
+static inline ushort bf16_of(float x)
 {
     uint bits = as_uint(x);
     if (isnan(x))
@@ -43,28 +43,28 @@ inline ushort bf16_of(float x)
 }
 
 #if defined(DTYPE_F32)
-inline float load1(global const stored *p) { return *p; }
-inline float4 load4(global const stored *p) { return *(global const float4 *)p; } /* aligned to 4 elements */
-inline void store1(float x, global stored *p) { *p = x; }
-inline void store4(float4 x, global stored *p) { *(global float4 *)p = x; }
+static inline float load1(global const stored *p) { return *p; }
+static inline float4 load4(global const stored *p) { return *(global const float4 *)p; } /* aligned to 4 elements */
+static inline void store1(float x, global stored *p) { *p = x; }
+static inline void store4(float4 x, global stored *p) { *(global float4 *)p = x; }
 #elif defined(DTYPE_F16)
-inline float load1(global const stored *p) { return vload_half(0, (global const half *)p); }
-inline float4 load4(global const stored *p) { return vload_half4(0, (global const half *)p); }
-inline void store1(float x, global stored *p) { vstore_half_rte(f16_range(x), 0, (global half *)p); }
-inline void store4(float4 x, global stored *p)
+static inline float load1(global const stored *p) { return vload_half(0, (global const half *)p); }
+static inline float4 load4(global const stored *p) { return vload_half4(0, (global const half *)p); }
+static inline void store1(float x, global stored *p) { vstore_half_rte(f16_range(x), 0, (global half *)p); }
+static inline void store4(float4 x, global stored *p)
 {
     x = (float4)(f16_range(x.x), f16_range(x.y), f16_range(x.z), f16_range(x.w));
     vstore_half4_rte(x, 0, (global half *)p);
 }
 #else
-inline float load1(global const stored *p) { return as_float((uint)*p << 16); }
-inline float4 load4(global const stored *p)
+static inline float load1(global const stored *p) { return as_float((uint)*p << 16); }
+static inline float4 load4(global const stored *p)
 {
     uint4 bits = convert_uint4(*(global const ushort4 *)p);
     return as_float4(bits << 16);
 }
-inline void store1(float x, global stored *p) { *p = bf16_of(x); }
-inline void store4(float4 x, global stored *p)
+static inline void store1(float x, global stored *p) { *p = bf16_of(x); }
+static inline void store4(float4 x, global stored *p)
 {
     *(global ushort4 *)p = (ushort4)(bf16_of(x.x), bf16_of(x.y), bf16_of(x.z), bf16_of(x.w));
 }

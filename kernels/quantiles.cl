@@ -20,23 +20,23 @@ struct quantile_position {
     float fraction;
 };
 
-inline uint key_of(uint bits)
+static inline uint key_of(uint bits)
 {
     return bits ^ (bits & 0x80000000u ? 0xFFFFFFFFu : 0x80000000u);
 }
 
-inline uint bits_of(uint key)
+static inline uint bits_of(uint key)
 {
     return key ^ (key & 0x80000000u ? 0x80000000u : 0xFFFFFFFFu);
 }
 
-inline float2 pair_quick(float a, float b)
+static inline float2 pair_quick(float a, float b)
 {
     float sum = a + b;
     return (float2)(sum, b - (sum - a));
 }
 
-inline float2 pair_add(float2 a, float2 b)
+static inline float2 pair_add(float2 a, float2 b)
 {
     float sum = a.x + b.x, part = sum - a.x;
     float error = (a.x - (sum - part)) + (b.x - part);
@@ -44,7 +44,7 @@ inline float2 pair_add(float2 a, float2 b)
 }
 
 /* The float nearest to the pair over n, n < 2^24. */
-inline float pair_over(float2 a, float n)
+static inline float pair_over(float2 a, float n)
 {
     float first = a.x / n;
     return first + (fma(-first, n, a.x) + a.y) / n;
@@ -56,7 +56,7 @@ inline float pair_over(float2 a, float n)
 #define KEYS global
 #endif
 
-inline void order(KEYS uint *keys, int a, int b, int n)
+static inline void order(KEYS uint *keys, int a, int b, int n)
 {
     if (b >= n)
         return;
@@ -112,13 +112,13 @@ void quantiles(global uint *samples, ulong samples_at, global const struct quant
     for (int size = 2; size <= whole; size *= 2) {
         barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
         for (int i = item; i < whole / 2; i += GROUP) {
-            int block = i / (size / 2) * size, j = i % (size / 2);
+            int merge = i / (size / 2), block = merge * size, j = i - merge * (size / 2);
             order(keys, block + j, block + size - 1 - j, n);
         }
         for (int half_size = size / 4; half_size > 0; half_size /= 2) {
             barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
             for (int i = item; i < whole / 2; i += GROUP) {
-                int a = i / half_size * (2 * half_size) + i % half_size;
+                int a = i + i / half_size * half_size;
                 order(keys, a, a + half_size, n);
             }
         }
