@@ -18,7 +18,7 @@ check() {
     fi
 }
 
-for command in forecast inspect; do
+for command in forecast inspect devices verify; do
     "$TOTO" "$command" --help | grep -oE '^  (-[A-Za-z], |    )--[a-z-]+' | tr -d ' ,' | sed 's/^-\([A-Za-z]\)--/-\1 --/' |
         tr ' ' '\n' | LC_ALL=C sort > "$work/help"
 

@@ -2,18 +2,20 @@
 _toto()
 {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
-    local _toto_forecast_options _toto_inspect_options
+    local _toto_forecast_options _toto_inspect_options _toto_devices_options _toto_verify_options
     _toto_forecast_options='-m --model -d --device --dtype -H --horizon -n --samples --samples-per-batch --no-kv-cache --decode-block --quantiles --extrapolate --levels --point --context --fill --layout --id --time --target --past --known --future --drop --group -f --format -o --output --samples-out --seed --on-error --threads --memory --dry-run -q --quiet -v --verbose -h --help'
     _toto_inspect_options='-h --help'
+    _toto_devices_options='-f --format -v --verbose -h --help'
+    _toto_verify_options='-m --model -d --device --dtype --golden --threads -f --format -q --quiet -v --verbose -h --help'
 
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W 'forecast inspect help --help --version' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'forecast inspect devices verify help --help --version' -- "$current")
         return
     fi
     case $command in
         help)
-            mapfile -t COMPREPLY < <(compgen -W 'forecast inspect' -- "$current")
+            mapfile -t COMPREPLY < <(compgen -W 'forecast inspect devices verify' -- "$current")
             return
             ;;
         inspect)
@@ -25,10 +27,19 @@ _toto()
             return
             ;;
     esac
-    local words=''
-    case $previous in
-        -d | --device) words='auto cpu' ;;
-        --dtype) words='auto f32' ;;
+    local words='' options=$_toto_forecast_options
+    case $command in
+        devices) options=$_toto_devices_options ;;
+        verify) options=$_toto_verify_options ;;
+    esac
+    case $command:$previous in
+        verify:-d | verify:--device) words='all auto cpu gpu' ;;
+        verify:--dtype) words='all f32 f16 bf16' ;;
+        devices:-f | devices:--format | verify:-f | verify:--format) words='table json' ;;
+    esac
+    [ -n "$words" ] || case $previous in
+        -d | --device) words='auto cpu gpu' ;;
+        --dtype) words='auto f32 f16 bf16' ;;
         --point) words='median mean' ;;
         --fill) words='none ffill linear' ;;
         --layout) words='auto wide long' ;;
@@ -39,7 +50,7 @@ _toto()
     if [ -n "$words" ]; then
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
     elif [[ $current == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$_toto_forecast_options" -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
     else
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
     fi

@@ -212,7 +212,12 @@ static enum toto_status verify_all(const struct choice *choice, struct report *r
         status = print_json(report, err);
     else if (status == TOTO_STATUS_OK && !report->quiet)
         printf("%zu passed, %zu failed, %zu skipped\n", report->n_passed, report->n_failed, report->n_skipped);
-    if (status == TOTO_STATUS_OK && report->n_failed)
+    if (status == TOTO_STATUS_OK && report->n_failed && choice->n_folders)
+        status = command_fail(err, TOTO_STATUS_RESOURCE,
+                              "a device computes wrong numbers, or the golden data are not as they were written: "
+                              "%zu of %zu checks failed",
+                              report->n_failed, report->n_failed + report->n_passed);
+    else if (status == TOTO_STATUS_OK && report->n_failed)
         status = command_fail(err, TOTO_STATUS_RESOURCE,
                               "a device computes wrong numbers: %zu of %zu checks failed; forecast on another with "
                               "--device, and see whether its driver is up to date",
