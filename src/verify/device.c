@@ -213,12 +213,12 @@ static void check_numbers(const struct test *test, const char *name, const struc
     report_numbers(test, name, compare(got, want, ranges), !draws && !test->narrow, test->limit, got->seconds);
 }
 
-/* Forecasts again and compares to the byte: `other` of another device, or group by group and few samples at once. */
+/* Forecasts again, on this device, all at once or group by group with few samples at once, and compares to the byte. */
 static void check_bytes(const struct test *test, const char *name, struct toto_device *device, bool few,
                         const struct kept *want)
 {
     struct toto_error err = {""};
-    struct kept again = {NULL};
+    struct kept again = {.values = NULL};
     struct toto_forecast_options options = forecast_options(test, want->horizon, SAMPLES);
     options.samples_per_batch = few ? 1 : 0;
     enum toto_status status = forecast(test, device, &options, few, &again, &err);
@@ -248,7 +248,7 @@ static void check_repeat(const struct test *test, const struct kept *want)
 static void check_mean(const struct test *test, size_t horizon, const double *ranges)
 {
     struct toto_error err = {""};
-    struct kept got = {NULL}, want = {NULL};
+    struct kept got = {.values = NULL}, want = {.values = NULL};
     const struct toto_forecast_options options = forecast_options(test, horizon, 0);
     enum toto_status status = forecast(test, test->cpu, &options, false, &want, &err);
     if (status == TOTO_STATUS_OK)
@@ -266,7 +266,7 @@ static void check_mean(const struct test *test, size_t horizon, const double *ra
 static void check_cache(const struct test *test, const char *name, size_t horizon, size_t n_samples, double limit)
 {
     struct toto_error err = {""};
-    struct kept cached = {NULL}, uncached = {NULL};
+    struct kept cached = {.values = NULL}, uncached = {.values = NULL};
     struct toto_forecast_options options = forecast_options(test, horizon, n_samples);
     double *scales = NULL;
     options.keep_samples = false;
@@ -303,7 +303,7 @@ static enum toto_status ranges_make(const struct kept *want, double **ranges, st
 static void check_all(const struct test *test)
 {
     struct toto_error err = {""};
-    struct kept got = {NULL}, want = {NULL};
+    struct kept got = {.values = NULL}, want = {.values = NULL};
     double *ranges = NULL;
     bool toto1 = test->model->family == FAMILY_TOTO1;
     size_t horizon = test->patch + CACHED_HORIZON; /* what was drawn is fed back once */
