@@ -1,13 +1,14 @@
-/* out = softmax(q k scale) v over the keys that a row sees: spans a and b, keys first + i * stride, i < count.
+/* out = softmax(q k scale) v over the keys that a row sees: spans a and b, keys first + i * stride,
+ * i < count.
  *
  *     work-group: ROWS rows x one head, an item a row        keys: tiles of KEYS
  *
  *       item r:  q[r] and out[r] in registers          tile   |k0 k1 ... k7|k8 ...
- *                running maximum and sum               of a span, from its start, so that a row's sums
- *                (online softmax)                      depend on the row alone
+ *                running maximum and sum               of a span, from its start, so that a
+ *                (online softmax)                      row's sums depend on the row alone
  *
- * Neighbouring rows that start at the same key (the samples of a series, the patches of a context) read
- * each tile once, into local memory; other rows, and span b, read keys for themselves.
+ * Neighbouring rows that start at the same key (the samples of a series, the patches of a context)
+ * read each tile once, into local memory; other rows, and span b, read keys for themselves.
  * Milakov and Gimelshein: Online normalizer calculation for softmax, 2018. */
 #ifndef HEAD_DIM
 #define HEAD_DIM 64 /* divides by 4 with VEC */
@@ -49,53 +50,55 @@ static inline float4 quad_load(global const stored *p, int i, int n)
 #endif
 }
 
-/* The scores of a tile, of which those in `seen` count, become weights, and what was summed before shrinks. */
-#define WEIGHTS_MAKE                                                                                    \
-    {                                                                                                   \
-        float most = maximum;                                                                           \
-        _Pragma("unroll") for (int j = 0; j < KEYS; j++)                                                \
-            if (seen >> j & 1u)                                                                         \
-                most = score[j] > most ? score[j] : most;                                               \
-        float shrink = sum == 0.0f ? 0.0f : exp(maximum - most);                                        \
-        maximum = most;                                                                                 \
-        sum *= shrink;                                                                                  \
-        UNROLL for (int i = 0; i < VALUE_QUADS; i++) total[i] *= shrink;                            \
-        _Pragma("unroll") for (int j = 0; j < KEYS; j++)                                                \
-            if (seen >> j & 1u) {                                                                       \
-                score[j] = exp(score[j] - most);                                                        \
-                sum += score[j];                                                                        \
-            }                                                                                           \
+/* The scores of a tile, of which those in `seen` count, become weights, and what was summed before
+ * shrinks. */
+#define WEIGHTS_MAKE                                                                               \
+    {                                                                                              \
+        float most = maximum;                                                                      \
+        _Pragma("unroll") for (int j = 0; j < KEYS; j++)                                           \
+            if (seen >> j & 1u)                                                                    \
+                most = score[j] > most ? score[j] : most;                                          \
+        float shrink = sum == 0.0f ? 0.0f : exp(maximum - most);                                   \
+        maximum = most;                                                                            \
+        sum *= shrink;                                                                             \
+        UNROLL for (int i = 0; i < VALUE_QUADS; i++) total[i] *= shrink;                           \
+        _Pragma("unroll") for (int j = 0; j < KEYS; j++)                                           \
+            if (seen >> j & 1u) {                                                                  \
+                score[j] = exp(score[j] - most);                                                   \
+                sum += score[j];                                                                   \
+            }                                                                                      \
     }
 
-#define DOT(key, j)                                                                                     \
-    {                                                                                                   \
-        float4 products = (float4)(0.0f);                                                               \
-        UNROLL for (int i = 0; i < QUADS; i++)                                               \
-        {                                                                                               \
-            float4 k = key;                                                                             \
-            products.x = MAD(query[i].x, k.x, products.x);                                              \
-            products.y = MAD(query[i].y, k.y, products.y);                                              \
-            products.z = MAD(query[i].z, k.z, products.z);                                              \
-            products.w = MAD(query[i].w, k.w, products.w);                                              \
-        }                                                                                               \
-        score[j] = ((products.x + products.y) + (products.z + products.w)) * scale;                     \
+#define DOT(key, j)                                                                                \
+    {                                                                                              \
+        float4 products = (float4)(0.0f);                                                          \
+        UNROLL for (int i = 0; i < QUADS; i++)                                                     \
+        {                                                                                          \
+            float4 k = key;                                                                        \
+            products.x = MAD(query[i].x, k.x, products.x);                                         \
+            products.y = MAD(query[i].y, k.y, products.y);                                         \
+            products.z = MAD(query[i].z, k.z, products.z);                                         \
+            products.w = MAD(query[i].w, k.w, products.w);                                         \
+        }                                                                                          \
+        score[j] = ((products.x + products.y) + (products.z + products.w)) * scale;                \
     }
 
-#define ADD(value, j)                                                                                   \
-    UNROLL for (int i = 0; i < VALUE_QUADS; i++)                                             \
-    {                                                                                                   \
-        float4 v = value;                                                                               \
-        total[i].x = MAD(score[j], v.x, total[i].x);                                                    \
-        total[i].y = MAD(score[j], v.y, total[i].y);                                                    \
-        total[i].z = MAD(score[j], v.z, total[i].z);                                                    \
-        total[i].w = MAD(score[j], v.w, total[i].w);                                                    \
+#define ADD(value, j)                                                                              \
+    UNROLL for (int i = 0; i < VALUE_QUADS; i++)                                                   \
+    {                                                                                              \
+        float4 v = value;                                                                          \
+        total[i].x = MAD(score[j], v.x, total[i].x);                                               \
+        total[i].y = MAD(score[j], v.y, total[i].y);                                               \
+        total[i].z = MAD(score[j], v.z, total[i].z);                                               \
+        total[i].w = MAD(score[j], v.w, total[i].w);                                               \
     }
 
 kernel __attribute__((reqd_work_group_size(ROWS, 1, 1)))
-void attention(global const stored *q, ulong q_at, global const stored *keys, ulong keys_at,
-               global const stored *values, ulong values_at, global const int *rows, ulong rows_at,
-               global const int *groups, ulong groups_at, global stored *out, ulong out_at, int n_rows, int n_heads,
-               int n_groups, int run, float scale)
+void attention(
+    global const stored *q, ulong q_at, global const stored *keys, ulong keys_at,
+    global const stored *values, ulong values_at, global const int *rows, ulong rows_at,
+    global const int *groups, ulong groups_at, global stored *out, ulong out_at, int n_rows,
+    int n_heads, int n_groups, int run, float scale)
 {
     local float4 tile_keys[KEYS * QUADS], tile_values[KEYS * VALUE_QUADS];
     local int firsts[ROWS], strides[ROWS], row_groups[ROWS], counts[ROWS];
@@ -151,14 +154,15 @@ void attention(global const stored *q, ulong q_at, global const stored *keys, ul
             for (int i = item; i < KEYS * QUADS; i += ROWS) {
                 int key = i / QUADS, j = j0 + key;
                 if (j < count)
-                    tile_keys[i] = quad_load(keys + (ulong)(first + j * stride) * (ulong)k_width, i - key * QUADS,
-                                             HEAD_DIM);
+                    tile_keys[i] = quad_load(keys + (ulong)(first + j * stride) * (ulong)k_width,
+                                             i - key * QUADS, HEAD_DIM);
             }
             for (int i = item; i < KEYS * VALUE_QUADS; i += ROWS) {
                 int key = i / VALUE_QUADS, j = j0 + key;
                 if (j < count)
-                    tile_values[i] = quad_load(values + (ulong)(first + j * stride) * (ulong)v_width,
-                                               i - key * VALUE_QUADS, VALUE_DIM);
+                    tile_values[i] =
+                        quad_load(values + (ulong)(first + j * stride) * (ulong)v_width,
+                                  i - key * VALUE_QUADS, VALUE_DIM);
             }
             barrier(CLK_LOCAL_MEM_FENCE);
             int left = mine ? min(own.count_a - j0, KEYS) : 0;
@@ -196,14 +200,16 @@ void attention(global const stored *q, ulong q_at, global const stored *keys, ul
             UNROLL
             for (int j = 0; j < KEYS; j++)
                 if (seen >> j & 1u) {
-                    global const stored *key = keys + (ulong)(first + (j0 + j) * own.stride) * (ulong)k_width;
+                    global const stored *key =
+                        keys + (ulong)(first + (j0 + j) * own.stride) * (ulong)k_width;
                     DOT(quad_load(key, i, HEAD_DIM), j)
                 }
             WEIGHTS_MAKE
             UNROLL
             for (int j = 0; j < KEYS; j++)
                 if (seen >> j & 1u) {
-                    global const stored *value = values + (ulong)(first + (j0 + j) * own.stride) * (ulong)v_width;
+                    global const stored *value =
+                        values + (ulong)(first + (j0 + j) * own.stride) * (ulong)v_width;
                     ADD(quad_load(value, i, VALUE_DIM), j)
                 }
         }

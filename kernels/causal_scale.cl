@@ -1,16 +1,17 @@
-/* Toto 1.0's scalers without float64: running count, mean and summed squared deviation M2, as unevaluated sums of
- * two floats ("pairs", about 48 bits; T. J. Dekker: A floating-point technique for extending the available
- * precision, 1971), of values divided by 2^exponent, so that squares of huge values stay finite.
+/* Toto 1.0's scalers without float64: running count, mean and summed squared deviation M2, as
+ * pairs of floats, of values divided by 2^exponent, so that squares of huge values stay finite.
  *
  * A work-group takes a sequence, LANES patches at a time:
  *
  *      patches   |p0|p1|p2| ... |p63|      item i: moments of patch i (two passes over its values)
- *      scan       p0 p0+p1 p0+p1+p2 ...    log2(LANES) steps; two sets are joined as Chan, Golub and LeVeque
+ *      scan       p0 p0+p1 p0+p1+p2 ...    log2(LANES) steps; two sets are joined as
+ *                                          Chan, Golub and LeVeque do
  *      output    loc, scale a patch (or a value), then (x - loc) / scale by all items side by side
  *
  * A prefix is read twice: its global deviation bounds the clamp of every patch. */
 #define LANES 64
-#define EXPONENT_FREE 40 /* values below 2^40 are not divided: squares of a long sequence stay below 2^127 */
+/* Values below 2^40 are not divided: squares of a long sequence stay below 2^127. */
+#define EXPONENT_FREE 40
 
 enum { SCALER_CAUSAL_PATCH, SCALER_CAUSAL, SCALER_STATIC };
 
@@ -18,47 +19,7 @@ struct scale_sequence {
     int first_value, n_patches, first_row, state_in, state_out;
 };
 
-/* ---- Pairs ---------------------------------------------------------------------------------------- */
-
-/* x.x + x.y, |x.y| at most half an ulp of x.x. */
-static inline float2 pair_quick(float a, float b)
-{
-    float sum = a + b;
-    return (float2)(sum, b - (sum - a));
-}
-
-static inline float2 pair_sum(float a, float b)
-{
-    float sum = a + b, part = sum - a;
-    return (float2)(sum, (a - (sum - part)) + (b - part));
-}
-
-static inline float2 pair_add(float2 a, float2 b)
-{
-    float2 high = pair_sum(a.x, b.x), low = pair_sum(a.y, b.y);
-    high = pair_quick(high.x, high.y + low.x);
-    return pair_quick(high.x, high.y + low.y);
-}
-
-static inline float2 pair_times(float2 a, float2 b)
-{
-    float product = a.x * b.x;
-    float error = fma(a.x, b.x, -product) + (a.x * b.y + a.y * b.x);
-    return pair_quick(product, error);
-}
-
-/* a / n, exact where the quotient is a float: the division itself may be off by some ulp. */
-static inline float2 pair_over(float2 a, float n)
-{
-    float first = a.x / n;
-    float2 rest = pair_sum(fma(-first, n, a.x), a.y);
-    float second = rest.x / n;
-    float third = (fma(-second, n, rest.x) + rest.y) / n;
-    float2 quotient = pair_quick(first, second + third);
-    return quotient;
-}
-
-/* ---- Moments -------------------------------------------------------------------------------------- */
+/* ---- Moments --------------------------------------------------------------------------------- */
 
 struct moments {
     uint n;
@@ -74,7 +35,9 @@ static inline struct moments moments_none(void)
 
 static inline int exponent_of(float most)
 {
-    return most < (float)(1ul << EXPONENT_FREE) || !isfinite(most) ? 0 : ilogb(most) + 1 - EXPONENT_FREE;
+    return most < (float)(1ul << EXPONENT_FREE) || !isfinite(most)
+               ? 0
+               : ilogb(most) + 1 - EXPONENT_FREE;
 }
 
 static inline void moments_raise(struct moments *a, int exponent)
@@ -141,7 +104,7 @@ static struct moments moments_patch(global const float *x, global const uchar *m
     return made;
 }
 
-/* ---- Loc and scale -------------------------------------------------------------------------------- */
+/* ---- Loc and scale --------------------------------------------------------------------------- */
 
 static inline float moments_loc(const struct moments *a)
 {
@@ -162,22 +125,24 @@ static inline float moments_scale(const struct moments *a, float low, float high
     return scale > high ? high : scale;
 }
 
-static inline struct moments lane_read(local const uint *n, local const int *exponent, local const float4 *pairs, int lane)
+static inline struct moments lane_read(local const uint *n, local const int *exponent,
+                                       local const float4 *pairs, int lane)
 {
     struct moments read = {n[lane], exponent[lane], pairs[lane].xy, pairs[lane].zw};
     return read;
 }
 
-/* ---- The kernel ----------------------------------------------------------------------------------- */
+/* ---- The kernel ------------------------------------------------------------------------------ */
 
-/* A state is 16 words: n, exponent, mean, m2, low, high, loc, scale. up, down: 10 to the exponent of the clamp, and
- * to its negative. */
+/* A state is 16 words: n, exponent, mean, m2, low, high, loc, scale. up, down: 10 to the exponent
+ * of the clamp, and to its negative. */
 kernel __attribute__((reqd_work_group_size(LANES, 1, 1)))
-void causal_scale(global const float *values, ulong values_at, global const uchar *mask, ulong mask_at,
-                  global const int *sequences, ulong sequences_at, global float *states, ulong states_at,
-                  global float *loc_out, ulong loc_at, global float *scale_out, ulong scale_at,
-                  global stored *scaled_out, ulong scaled_at, int patch, int scaler, int stabilize, float up,
-                  float down)
+void causal_scale(
+    global const float *values, ulong values_at, global const uchar *mask, ulong mask_at,
+    global const int *sequences, ulong sequences_at, global float *states, ulong states_at,
+    global float *loc_out, ulong loc_at, global float *scale_out, ulong scale_at,
+    global stored *scaled_out, ulong scaled_at, int patch, int scaler, int stabilize, float up,
+    float down)
 {
     local uint lane_n[LANES];
     local int lane_exponent[LANES];
@@ -225,7 +190,8 @@ void causal_scale(global const float *values, ulong values_at, global const ucha
                 lane_pairs[item] = (float4)(own.mean, own.m2);
                 barrier(CLK_LOCAL_MEM_FENCE);
                 if (item >= by)
-                    own = moments_join(lane_read(lane_n, lane_exponent, lane_pairs, item - by), own);
+                    own =
+                        moments_join(lane_read(lane_n, lane_exponent, lane_pairs, item - by), own);
             }
             barrier(CLK_LOCAL_MEM_FENCE);
             lane_n[item] = own.n;
@@ -240,7 +206,8 @@ void causal_scale(global const float *values, ulong values_at, global const ucha
             }
             barrier(CLK_LOCAL_MEM_FENCE);
             if (pass == 1 && scaler == SCALER_CAUSAL && item < lanes) {
-                struct moments at = item ? lane_read(lane_n, lane_exponent, lane_pairs, item - 1) : carry;
+                struct moments at =
+                    item ? lane_read(lane_n, lane_exponent, lane_pairs, item - 1) : carry;
                 for (int i = 0; i < patch; i++) {
                     ulong t = (ulong)index * (ulong)patch + i;
                     if (!mask || mask[t])

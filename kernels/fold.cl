@@ -1,12 +1,14 @@
-/* Folds the heads into the unembedding: out[s C + c, :] = sum_d heads[c, d] unembed[(first_step + s) D + d, :].
+/* Folds the heads into the unembedding:
+ * out[s C + c, :] = sum_d heads[c, d] unembed[s D + d, :].
  *
  *                 64 columns, one an item
- *               +-----------------------+      rows of the unembedding stream past; HEADS x DEPTH of the
+ *               +-----------------------+      rows of the unembedding stream past; HEADS x DEPTH
  *     HEADS c   | item i: column i, all |      heads wait in local memory, and every item reads the
  *               | HEADS sums            |      same one of them at a time
  *               +-----------------------+      each sum is one chain d = 0, 1, 2, ...
  *
- * and bias[s C + c] = sum_d heads[c, d] unembed_bias[s D + d] + heads_bias[c], summed in pairs of floats. */
+ * and bias[s C + c] = sum_d heads[c, d] unembed_bias[s D + d] + heads_bias[c], summed in pairs of
+ * floats. */
 #define COLUMNS 64
 #ifndef HEADS
 #define HEADS 16 /* sums of an item; divides by 4 */
@@ -14,8 +16,8 @@
 #define DEPTH 32
 
 kernel __attribute__((reqd_work_group_size(COLUMNS, 1, 1)))
-void fold(global const stored *heads, global const stored *unembed, global stored *out, int n_heads, int depth,
-          int n_in)
+void fold(global const stored *heads, global const stored *unembed, global stored *out,
+          int n_heads, int depth, int n_in)
 {
     local float4 tile[DEPTH][HEADS / 4];
     int item = (int)get_local_id(0), column = (int)get_group_id(0) * COLUMNS + item;
@@ -30,8 +32,9 @@ void fold(global const stored *heads, global const stored *unembed, global store
         for (int i = item; i < DEPTH * HEADS; i += COLUMNS) {
             int d = i % DEPTH, c = i / DEPTH;
             ((local float *)tile)[d * HEADS + c] =
-                d0 + d < depth && first + c < n_heads ? load1(heads + (ulong)(first + c) * (ulong)depth + d0 + d)
-                                                      : 0.0f;
+                d0 + d < depth && first + c < n_heads
+                    ? load1(heads + (ulong)(first + c) * (ulong)depth + d0 + d)
+                    : 0.0f;
         }
         barrier(CLK_LOCAL_MEM_FENCE);
         int rows = min(DEPTH, depth - d0);
@@ -63,28 +66,18 @@ void fold(global const stored *heads, global const stored *unembed, global store
     }
 }
 
-/* high + low += value, exactly but for the last bits of low. */
-static inline void pair_gather(float *high, float *low, float value)
-{
-    float sum = *high + value, part = sum - *high;
-    *low += (*high - (sum - part)) + (value - part);
-    *high = sum;
-}
-
-kernel void fold_bias(global const stored *heads, global const float *unembed_bias, ulong unembed_bias_at,
-                      global const float *heads_bias, ulong heads_bias_at, global float *bias, ulong bias_at,
-                      int n_heads, int depth, int n_steps)
+kernel void fold_bias(global const stored *heads, global const float *unembed_bias,
+                      ulong unembed_bias_at, global const float *heads_bias, ulong heads_bias_at,
+                      global float *bias, ulong bias_at, int n_heads, int depth, int n_steps)
 {
     int i = (int)get_global_id(0), step = i / n_heads, c = i - step * n_heads;
     if (step >= n_steps)
         return;
-    float high = heads_bias ? heads_bias[heads_bias_at + c] : 0.0f, low = 0.0f;
+    float2 sum = (float2)(heads_bias ? heads_bias[heads_bias_at + c] : 0.0f, 0.0f);
     heads += (ulong)c * (ulong)depth;
-    for (int d = 0; unembed_bias && d < depth; d++) {
-        float head = load1(heads + d), value = unembed_bias[unembed_bias_at + (ulong)step * (ulong)depth + d];
-        float product = head * value;
-        low += fma(head, value, -product);
-        pair_gather(&high, &low, product);
-    }
-    bias[bias_at + i] = high + low;
+    unembed_bias += unembed_bias ? unembed_bias_at + (ulong)step * (ulong)depth : 0ul;
+    for (int d = 0; unembed_bias && d < depth; d++)
+        sum = pair_add(sum, pair_times((float2)(load1(heads + d), 0.0f),
+                                       (float2)(unembed_bias[d], 0.0f)));
+    bias[bias_at + i] = sum.x + sum.y;
 }

@@ -1,23 +1,25 @@
-/* out = alpha (W x + bias) + beta residual, or silu_gain silu(alpha (W x + bias)) where silu_gain is not 0;
- * W [outs, K] and x [rows, K] both with k fastest; with -DSWIGLU
+/* out = alpha (W x + bias) + beta residual, or silu_gain silu(alpha (W x + bias)) where silu_gain
+ * is not 0; W [outs, K] and x [rows, K] both with k fastest; with -DSWIGLU
  * out = silu(a) c of [a; c] = alpha (W x + bias), a and c of n_out rows each.
  *
- * linear_tile, for many rows: a work-group makes a tile of BM rows x BN outs. Slices of BK of both matrices
- * go through local memory, k slowest there; the next slice travels from global memory while this one is used.
+ * linear_tile, for many rows: a work-group makes a tile of BM rows x BN outs. Slices of BK of both
+ * matrices go through local memory, k slowest there; the next slice travels from global memory
+ * while this one is used.
  *
  *                 BN outs (SWIGLU: BN/2 of a, then those of c)
- *              +----+----+----+----+        item (ty, tx) has rows 4 ty + j + g BM / (TM/4) and outs
- *      BM rows |    |    | ty,tx   |        4 tx + j + g BN / (TN/4), j < 4: 16-byte reads and stores,
- *              |    |    |    |    |        and both halves of a SwiGLU pair in one item
+ *              +----+----+----+----+      item (ty, tx) has rows 4 ty + j + g BM / (TM/4) and outs
+ *      BM rows |    |    | ty,tx   |      4 tx + j + g BN / (TN/4), j < 4: 16-byte accesses,
+ *              |    |    |    |    |      and both halves of a SwiGLU pair in one item
  *              +----+----+----+----+
  *    Each sum is one chain k = 0, 1, 2, ..., so all tile sizes give the same bytes.
  *
  * linear_rows, for few rows: a work-group makes NT outs of RT rows, its items share K.
  *
- *      w row  |0 1 2 3|4 5 6 7| ... |     item i takes k = 4i .. 4i + 3, then 4 (i + ROWS_GROUP) ...;
- *                                         its sum joins the others' in one fixed tree, for any RT and NT
+ *      w row  |0 1 2 3|4 5 6 7| ... |   item i takes k = 4i .. 4i + 3, then 4 (i + ROWS_GROUP) ...;
+ *                                       its sum joins the others' in one fixed tree, any RT, NT
  *
- * VEC 1: K, n_out and every offset divide by 4. OUT_F32: out and residual are float, whatever is stored. */
+ * VEC 1: K, n_out and every offset divide by 4. OUT_F32: out and residual are float, whatever is
+ * stored. */
 #ifndef BM
 #define BM 64 /* rows of a tile */
 #endif
@@ -85,7 +87,7 @@ static inline float silu_product(float a, float c, int silu_second)
 }
 
 #ifndef RT
-/* ---- Many rows ------------------------------------------------------------------------------------ */
+/* ---- Many rows ------------------------------------------------------------------------------- */
 
 #define TX (BN / TN)
 #define TY (BM / TM)
@@ -101,24 +103,29 @@ static inline float silu_product(float a, float c, int silu_second)
 #endif
 
 #define FETCH(k) \
-    UNROLL for (int i = 0; i < LOADS_A; i++) next_a[i] = quad_load(x + from_a[i], (k) + quad, n_in); \
-    UNROLL for (int i = 0; i < LOADS_B; i++) next_b[i] = quad_load(w + from_b[i], (k) + quad, n_in);
+    UNROLL for (int i = 0; i < LOADS_A; i++) \
+        next_a[i] = quad_load(x + from_a[i], (k) + quad, n_in); \
+    UNROLL for (int i = 0; i < LOADS_B; i++) \
+        next_b[i] = quad_load(w + from_b[i], (k) + quad, n_in);
 
 #define PLACE \
     UNROLL for (int i = 0; i < LOADS_A; i++) { \
         local float *to = tile_a + quad * LDA + first + i * (TILE_GROUP * 4 / BK); \
-        to[0] = next_a[i].x; to[LDA] = next_a[i].y; to[2 * LDA] = next_a[i].z; to[3 * LDA] = next_a[i].w; \
+        to[0] = next_a[i].x; to[LDA] = next_a[i].y; \
+        to[2 * LDA] = next_a[i].z; to[3 * LDA] = next_a[i].w; \
     } \
     UNROLL for (int i = 0; i < LOADS_B; i++) { \
         local float *to = tile_b + quad * LDB + first + i * (TILE_GROUP * 4 / BK); \
-        to[0] = next_b[i].x; to[LDB] = next_b[i].y; to[2 * LDB] = next_b[i].z; to[3 * LDB] = next_b[i].w; \
+        to[0] = next_b[i].x; to[LDB] = next_b[i].y; \
+        to[2 * LDB] = next_b[i].z; to[3 * LDB] = next_b[i].w; \
     }
 
 kernel __attribute__((reqd_work_group_size(TILE_GROUP, 1, 1)))
-void linear_tile(global const stored *x, ulong x_at, global const stored *w, ulong w_at, global const float *bias,
-                 ulong bias_at, global const result *residual, ulong residual_at, global result *out, ulong out_at,
-                 int n_in, int n_out, int n_rows, float alpha, float beta, float silu_gain,
-                 int silu_second)
+void linear_tile(
+    global const stored *x, ulong x_at, global const stored *w, ulong w_at,
+    global const float *bias, ulong bias_at, global const result *residual, ulong residual_at,
+    global result *out, ulong out_at, int n_in, int n_out, int n_rows, float alpha, float beta,
+    float silu_gain, int silu_second)
 {
     local float tile_a[BK * LDA] __attribute__((aligned(16)));
     local float tile_b[BK * LDB] __attribute__((aligned(16)));
@@ -144,7 +151,8 @@ void linear_tile(global const stored *x, ulong x_at, global const stored *w, ulo
     for (int i = 0; i < LOADS_B; i++) {
         int at = first + i * (TILE_GROUP * 4 / BK);
 #ifdef SWIGLU
-        at = at < OUT_TILE ? min(out0 + at, n_out - 1) : n_out + min(out0 + at - OUT_TILE, n_out - 1);
+        at = at < OUT_TILE ? min(out0 + at, n_out - 1)
+                           : n_out + min(out0 + at - OUT_TILE, n_out - 1);
 #else
         at = min(out0 + at, n_out - 1);
 #endif
@@ -219,7 +227,9 @@ void linear_tile(global const stored *x, ulong x_at, global const stored *w, ulo
                 y[j] = alpha * (bias ? sum[i][4 * h + j] + bias[bias_at + at] : sum[i][4 * h + j]);
                 y[j] = gained(y[j], silu_gain);
                 if (residual)
-                    y[j] = MAD(beta, result_load(residual + residual_at + (ulong)row * (ulong)n_out + at), y[j]);
+                    y[j] = MAD(beta,
+                               result_load(residual + residual_at + (ulong)row * (ulong)n_out + at),
+                               y[j]);
             }
 #endif
             global result *to = out + (ulong)row * (ulong)n_out + o;
@@ -237,7 +247,7 @@ void linear_tile(global const stored *x, ulong x_at, global const stored *w, ulo
 }
 
 #else
-/* ---- Few rows ------------------------------------------------------------------------------------- */
+/* ---- Few rows -------------------------------------------------------------------------------- */
 
 #ifdef SWIGLU
 #define ROWS_OUTS (NT / 2)
@@ -246,10 +256,11 @@ void linear_tile(global const stored *x, ulong x_at, global const stored *w, ulo
 #endif
 
 kernel __attribute__((reqd_work_group_size(ROWS_GROUP, 1, 1)))
-void linear_rows(global const stored *x, ulong x_at, global const stored *w, ulong w_at, global const float *bias,
-                 ulong bias_at, global const result *residual, ulong residual_at, global result *out, ulong out_at,
-                 int n_in, int n_out, int n_rows, float alpha, float beta, float silu_gain,
-                 int silu_second)
+void linear_rows(
+    global const stored *x, ulong x_at, global const stored *w, ulong w_at,
+    global const float *bias, ulong bias_at, global const result *residual, ulong residual_at,
+    global result *out, ulong out_at, int n_in, int n_out, int n_rows, float alpha, float beta,
+    float silu_gain, int silu_second)
 {
     local float parts[NT * RT][ROWS_GROUP + 1];
     local float halves[NT * RT][2];

@@ -1,9 +1,11 @@
-/* The output distribution: parameters from the heads' raw outputs, and the next values, an item a row and step.
+/* The output distribution: parameters from the heads' raw outputs, and the next values, an item a
+ * row and step.
  *
  *     raw, one step:  | df: K | loc: K | scale: K | logits: K |      (logits only with HAS_LOGITS)
  *
- * Draws: R. W. Bailey: Polar generation of random variates with the t-distribution, Mathematics of Computation
- * 62, 1994; random bits: Philox4x32-10, Salmon, Moraes, Dror, Shaw, SC 2011, as on the CPU. */
+ * Draws: R. W. Bailey: Polar generation of random variates with the t-distribution, Mathematics of
+ * Computation 62, 1994; random bits: Philox4x32-10, Salmon, Moraes, Dror, Shaw, SC 2011, as on the
+ * CPU. */
 #ifndef HAS_LOGITS
 #define HAS_LOGITS 1
 #endif
@@ -43,9 +45,10 @@ static inline float prob_of(global const float *logits, int k, float2 softmax)
     return HAS_LOGITS ? exp(logits[k] - softmax.x) / softmax.y : 1.0f;
 }
 
-kernel void mixture_params(global const float *raw, ulong raw_at, global float *df, ulong df_at, global float *loc,
-                           ulong loc_at, global float *scale, ulong scale_at, global float *logits, ulong logits_at,
-                           global float *probs, ulong probs_at, int n, int n_steps)
+kernel void mixture_params(global const float *raw, ulong raw_at, global float *df, ulong df_at,
+                           global float *loc, ulong loc_at, global float *scale, ulong scale_at,
+                           global float *logits, ulong logits_at, global float *probs,
+                           ulong probs_at, int n, int n_steps)
 {
     int step = (int)get_global_id(0);
     if (step >= n_steps)
@@ -70,8 +73,8 @@ static inline uint4 philox(uint4 counter, uint2 key)
 {
     for (int round = 0; round < 10; round++) {
         uint high0 = mul_hi(0xD2511F53u, counter.x), high1 = mul_hi(0xCD9E8D57u, counter.z);
-        counter = (uint4)(high1 ^ counter.y ^ key.x, 0xCD9E8D57u * counter.z, high0 ^ counter.w ^ key.y,
-                          0xD2511F53u * counter.x);
+        counter = (uint4)(high1 ^ counter.y ^ key.x, 0xCD9E8D57u * counter.z,
+                          high0 ^ counter.w ^ key.y, 0xD2511F53u * counter.x);
         key += (uint2)(0x9E3779B9u, 0xBB67AE85u);
     }
     return counter;
@@ -84,12 +87,14 @@ static inline float uniform_open(uint bits)
 }
 
 /* draws 0: the mixture's mean; 1: a draw. */
-kernel void mixture_next(global const float *raw, ulong raw_at, global const float *loc, ulong loc_at,
-                         global const float *scale, ulong scale_at, global const int *rows, ulong rows_at,
-                         global const float *overrides, ulong overrides_at, global const float *inject_u,
-                         ulong inject_u_at, global const float *inject_t, ulong inject_t_at, global float *next,
-                         ulong next_at, global float *out, ulong out_at, global int *flags, ulong flags_at, int n,
-                         int n_steps, int patch, int n_out, ulong out_stride, uint first_step, int draws)
+kernel void mixture_next(global const float *raw, ulong raw_at, global const float *loc,
+                         ulong loc_at, global const float *scale, ulong scale_at,
+                         global const int *rows, ulong rows_at, global const float *overrides,
+                         ulong overrides_at, global const float *inject_u, ulong inject_u_at,
+                         global const float *inject_t, ulong inject_t_at, global float *next,
+                         ulong next_at, global float *out, ulong out_at, global int *flags,
+                         ulong flags_at, int n, int n_steps, int patch, int n_out, ulong out_stride,
+                         uint first_step, int draws)
 {
     int step = (int)get_global_id(0);
     ulong i = (ulong)get_global_id(1);
@@ -117,8 +122,9 @@ kernel void mixture_next(global const float *raw, ulong raw_at, global const flo
             if (inject_u) {
                 u = inject_u[inject_u_at + i * (ulong)patch + step];
             } else {
-                uint4 bits = philox((uint4)(first_step + (uint)step, (uint)row.sample, (uint)row.variate, 0u),
-                                    (uint2)(row.key[0], row.key[1]));
+                uint4 bits = philox(
+                    (uint4)(first_step + (uint)step, (uint)row.sample, (uint)row.variate, 0u),
+                    (uint2)(row.key[0], row.key[1]));
                 u = uniform_open(bits.x);
                 a = uniform_open(bits.y);
                 b = uniform_open(bits.z);
@@ -144,5 +150,6 @@ kernel void mixture_next(global const float *raw, ulong raw_at, global const flo
     }
     next[next_at + i * (ulong)patch + step] = value;
     if (out && step < n_out)
-        out[out_at + ((ulong)(uint)row.out_high << 31) + (ulong)(uint)row.out_low + (ulong)step * out_stride] = value;
+        out[out_at + ((ulong)(uint)row.out_high << 31) + (ulong)(uint)row.out_low +
+            (ulong)step * out_stride] = value;
 }

@@ -1,71 +1,25 @@
-/* Toto 2.0's tokens without float64: running count, mean and summed squared deviation M2 of the observed values, the
- * latter two as unevaluated sums of two floats ("pairs", about 48 bits; T. J. Dekker: A floating-point technique for
- * extending the available precision, 1971) of values divided by 2^exponent, so that squares of huge values stay finite.
+/* Toto 2.0's tokens without float64: running count, mean and summed squared deviation M2 of the
+ * observed values, the latter two as pairs of floats, of values divided by 2^exponent, so that
+ * squares of huge values stay finite.
  *
  * patch_tokens_scale: a work-group takes a sequence, LANES patches at a time:
  *
  *      patches   |p0|p1|p2| ... |p63|      item i: moments of patch i (two passes over its values)
- *      scan       p0 p0+p1 p0+p1+p2 ...    log2(LANES) steps; two sets are joined as Chan, Golub and LeVeque
+ *      scan       p0 p0+p1 p0+p1+p2 ...    log2(LANES) steps; two sets are joined as
+ *                                          Chan, Golub and LeVeque do
  *      output    loc and scale of each patch that becomes a token
  *
  * patch_tokens: the tokens, all items of the GROUPS work-groups of a sequence side by side. */
 #define LANES 64
-#define EXPONENT_FREE 40 /* values below 2^40 are not divided: squares of a long sequence stay below 2^127 */
+/* Values below 2^40 are not divided: squares of a long sequence stay below 2^127. */
+#define EXPONENT_FREE 40
 #define LEAST 1e-6f      /* scale */
 
 struct token_sequence {
     int first_value, n_patches, n_context, first_patch, n_tokens, clear_before, row, cap;
 };
 
-/* ---- Pairs ---------------------------------------------------------------------------------------- */
-
-/* x.x + x.y, |x.y| at most half an ulp of x.x. */
-inline float2 pair_quick(float a, float b)
-{
-    float sum = a + b;
-    return (float2)(sum, b - (sum - a));
-}
-
-inline float2 pair_sum(float a, float b)
-{
-    float sum = a + b, part = sum - a;
-    return (float2)(sum, (a - (sum - part)) + (b - part));
-}
-
-inline float2 pair_add(float2 a, float2 b)
-{
-    float2 high = pair_sum(a.x, b.x), low = pair_sum(a.y, b.y);
-    high = pair_quick(high.x, high.y + low.x);
-    return pair_quick(high.x, high.y + low.y);
-}
-
-inline float2 pair_times(float2 a, float2 b)
-{
-    float product = a.x * b.x;
-    float error = fma(a.x, b.x, -product) + (a.x * b.y + a.y * b.x);
-    return pair_quick(product, error);
-}
-
-/* a / n, exact where the quotient is a float: the division itself may be off by some ulp. */
-inline float2 pair_over(float2 a, float n)
-{
-    float first = a.x / n;
-    if (!isfinite(first))
-        return (float2)(first, 0.0f);
-    float2 rest = pair_sum(fma(-first, n, a.x), a.y);
-    float second = rest.x / n;
-    float third = (fma(-second, n, rest.x) + rest.y) / n;
-    return pair_quick(first, second + third);
-}
-
-/* The float nearest to the root of a pair: sqrt itself may be off by some ulp. */
-inline float pair_root(float2 a)
-{
-    float root = sqrt(a.x);
-    return root > 0.0f && isfinite(root) ? root + (fma(-root, root, a.x) + a.y) / (2.0f * root) : root;
-}
-
-/* ---- Moments -------------------------------------------------------------------------------------- */
+/* ---- Moments --------------------------------------------------------------------------------- */
 
 struct moments {
     int n;
@@ -73,7 +27,7 @@ struct moments {
     float2 mean, m2;
 };
 
-inline void moments_raise(struct moments *a, int exponent)
+static inline void moments_raise(struct moments *a, int exponent)
 {
     int by = a->exponent - exponent;
     if (by == 0)
@@ -84,7 +38,7 @@ inline void moments_raise(struct moments *a, int exponent)
 }
 
 /* The moments of `before` and `own` together, in own. */
-inline void moments_join(struct moments *own, const struct moments *before)
+static inline void moments_join(struct moments *own, const struct moments *before)
 {
     struct moments a = *before, b = *own;
     if (a.n == 0)
@@ -102,7 +56,8 @@ inline void moments_join(struct moments *own, const struct moments *before)
 }
 
 /* The moments of a patch, in `made`, which holds none. */
-inline void moments_patch(global const float *x, global const uchar *mask, int patch, struct moments *made)
+static inline void moments_patch(global const float *x, global const uchar *mask, int patch,
+                                 struct moments *made)
 {
     float most = 0.0f;
     float2 sum = (float2)(0.0f);
@@ -127,20 +82,20 @@ inline void moments_patch(global const float *x, global const uchar *mask, int p
         }
 }
 
-inline float at_least(float scale)
+static inline float at_least(float scale)
 {
     return scale < LEAST ? LEAST : scale;
 }
 
 /* Loc and scale. */
-inline float2 moments_read(const struct moments *a)
+static inline float2 moments_read(const struct moments *a)
 {
     float deviation = pair_root(pair_over(a->m2, (float)max(a->n - 1, 1)));
     return (float2)(ldexp(a->mean.x, a->exponent), at_least(ldexp(deviation, a->exponent)));
 }
 
-inline void lane_read(local const int *n, local const int *exponent, local const float4 *pairs, int lane,
-                      struct moments *read)
+static inline void lane_read(local const int *n, local const int *exponent,
+                             local const float4 *pairs, int lane, struct moments *read)
 {
     read->n = n[lane];
     read->exponent = exponent[lane];
@@ -148,12 +103,12 @@ inline void lane_read(local const int *n, local const int *exponent, local const
     read->m2 = pairs[lane].zw;
 }
 
-/* ---- Loc, scale and caps -------------------------------------------------------------------------- */
+/* ---- Loc, scale and caps --------------------------------------------------------------------- */
 
-/* Loc and scale of the first min_obs observed of n values, summed in float one by one; items read LANES values at a
- * time for all. */
-inline float2 fallback_read(global const float *x, global const uchar *mask, int n, int min_obs, local float *lanes,
-                            local int *observed)
+/* Loc and scale of the first min_obs observed of n values, summed in float one by one; items read
+ * LANES values at a time for all. */
+static inline float2 fallback_read(global const float *x, global const uchar *mask, int n,
+                                   int min_obs, local float *lanes, local int *observed)
 {
     int item = (int)get_local_id(0), count = 0;
     float loc = 0.0f, sum = 0.0f, squares = 0.0f;
@@ -183,10 +138,11 @@ inline float2 fallback_read(global const float *x, global const uchar *mask, int
 }
 
 kernel __attribute__((reqd_work_group_size(LANES, 1, 1)))
-void patch_tokens_scale(global const float *values, ulong values_at, global const uchar *mask, ulong mask_at,
-                        global const int *sequences, ulong sequences_at, global float *loc_out, ulong loc_at,
-                        global float *scale_out, ulong scale_at, global float *caps, ulong caps_at, int patch,
-                        int min_obs, float cap_k)
+void patch_tokens_scale(
+    global const float *values, ulong values_at, global const uchar *mask, ulong mask_at,
+    global const int *sequences, ulong sequences_at, global float *loc_out, ulong loc_at,
+    global float *scale_out, ulong scale_at, global float *caps, ulong caps_at, int patch,
+    int min_obs, float cap_k)
 {
     local int lane_n[LANES], lane_exponent[LANES], lane_observed[LANES];
     local float4 lane_pairs[LANES];
@@ -202,14 +158,16 @@ void patch_tokens_scale(global const float *values, ulong values_at, global cons
     mask += mask_at + (ulong)sequence.first_value;
     float2 fallback = (float2)(0.0f, 1.0f);
     if (min_obs > 0)
-        fallback = fallback_read(values, mask, sequence.n_patches * patch, min_obs, lane_values, lane_observed);
+        fallback = fallback_read(values, mask, sequence.n_patches * patch, min_obs, lane_values,
+                                 lane_observed);
 
     struct moments carry = {0, 0, (float2)(0.0f), (float2)(0.0f)};
     for (int first = 0; first < end; first += LANES) {
         int index = first + item;
         struct moments own = {0, 0, (float2)(0.0f), (float2)(0.0f)}, before;
         if (index < end)
-            moments_patch(values + (ulong)index * (ulong)patch, mask + (ulong)index * (ulong)patch, patch, &own);
+            moments_patch(values + (ulong)index * (ulong)patch, mask + (ulong)index * (ulong)patch,
+                          patch, &own);
         if (item == 0)
             moments_join(&own, &carry);
         for (int by = 1; by < LANES; by *= 2) {
@@ -230,7 +188,8 @@ void patch_tokens_scale(global const float *values, ulong values_at, global cons
         float2 read = own.n >= min_obs ? moments_read(&own) : fallback;
         if (index == sequence.n_context - 1)
             context_scale = read.y;
-        if (index >= sequence.first_patch && index < sequence.first_patch + sequence.n_tokens && index < end) {
+        if (index >= sequence.first_patch && index < sequence.first_patch + sequence.n_tokens &&
+            index < end) {
             ulong row = (ulong)(sequence.row + index - sequence.first_patch);
             loc_out[loc_at + row] = read.x;
             scale_out[scale_at + row] = read.y;
@@ -263,19 +222,20 @@ void patch_tokens_scale(global const float *values, ulong values_at, global cons
     caps[caps_at + 2ul * (ulong)sequence.cap + 1ul] = (any ? most : 0.0f) + margin;
 }
 
-/* ---- Tokens --------------------------------------------------------------------------------------- */
+/* ---- Tokens ---------------------------------------------------------------------------------- */
 
 /* asinh without the square of a large x. */
-inline float asinh_of(float x)
+static inline float asinh_of(float x)
 {
     float a = fabs(x), square = a * a;
     float y = a > 4096.0f ? log(a) + 0.69314718f : log1p(a + square / (1.0f + sqrt(square + 1.0f)));
     return copysign(y, x);
 }
 
-kernel void patch_tokens(global const float *values, ulong values_at, global const uchar *mask, ulong mask_at,
-                         global const int *sequences, ulong sequences_at, global const float *loc, ulong loc_at,
-                         global const float *scale, ulong scale_at, global stored *tokens, ulong tokens_at, int patch)
+kernel void patch_tokens(global const float *values, ulong values_at, global const uchar *mask,
+                         ulong mask_at, global const int *sequences, ulong sequences_at,
+                         global const float *loc, ulong loc_at, global const float *scale,
+                         ulong scale_at, global stored *tokens, ulong tokens_at, int patch)
 {
     struct token_sequence sequence =
         *((global const struct token_sequence *)(sequences + sequences_at) + get_global_id(1));
@@ -287,7 +247,8 @@ kernel void patch_tokens(global const float *values, ulong values_at, global con
         int token = i / patch;
         ulong row = (ulong)(sequence.row + token);
         bool clear = sequence.first_patch + token < sequence.clear_before;
-        float z = mask[i] ? asinh_of((values[i] - loc[loc_at + row]) / scale[scale_at + row]) : 0.0f;
+        float z =
+            mask[i] ? asinh_of((values[i] - loc[loc_at + row]) / scale[scale_at + row]) : 0.0f;
         global stored *to = tokens + tokens_at + row * 2ul * (ulong)patch + (i - token * patch);
         store1(z, to);
         store1(mask[i] || clear ? 0.0f : 1.0f, to + patch);

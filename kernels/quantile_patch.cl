@@ -2,8 +2,8 @@
  *
  *      head     |step 0: q0 .. q8|step 1: q0 .. q8| ...    item i: steps i, i + GROUP, ...
  *
- * The largest and smallest finite value of each quantile come first, from all items; then each step is made again,
- * settled, clamped and sorted by one item. */
+ * The largest and smallest finite value of each quantile come first, from all items; then each step
+ * is made again, settled, clamped and sorted by one item. */
 #define GROUP 64
 #define QUANTILES 9
 
@@ -12,20 +12,20 @@ struct quantile_row {
 };
 
 /* sinh; infinite only where the result is no float. */
-inline float sinh_of(float x)
+static inline float sinh_of(float x)
 {
     float a = fabs(x), e = expm1(a < 88.0f ? a : 0.0f), root = exp(0.5f * a);
     return copysign(a < 88.0f ? 0.5f * (e + e / (e + 1.0f)) : isnan(a) ? a : 0.5f * root * root, x);
 }
 
-inline float value_of(float head, float loc, float scale)
+static inline float value_of(float head, float loc, float scale)
 {
     float spread = sinh_of(head) * scale;
     return spread + loc;
 }
 
 /* Ascending, NaN last. */
-inline void sort_nine(float *v)
+static inline void sort_nine(float *v)
 {
 #pragma unroll
     for (int i = 1; i < QUANTILES; i++)
@@ -39,14 +39,16 @@ inline void sort_nine(float *v)
 }
 
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
-void quantile_patch(global const float *head, ulong head_at, global const float *loc, ulong loc_at,
-                    global const float *scale, ulong scale_at, global const float *caps, ulong caps_at,
-                    global const int *rows, ulong rows_at, global float *out, ulong out_at, global float *values,
-                    ulong values_at, global uchar *mask, ulong mask_at, int patch, ulong out_width, float cap_k)
+void quantile_patch(
+    global const float *head, ulong head_at, global const float *loc, ulong loc_at,
+    global const float *scale, ulong scale_at, global const float *caps, ulong caps_at,
+    global const int *rows, ulong rows_at, global float *out, ulong out_at, global float *values,
+    ulong values_at, global uchar *mask, ulong mask_at, int patch, ulong out_width, float cap_k)
 {
     local float mosts[QUANTILES][GROUP], leasts[QUANTILES][GROUP];
     int item = (int)get_local_id(0);
-    struct quantile_row row = *((global const struct quantile_row *)(rows + rows_at) + get_group_id(1));
+    struct quantile_row row =
+        *((global const struct quantile_row *)(rows + rows_at) + get_group_id(1));
     if (row.head_row < 0)
         return;
     head += head_at + (ulong)row.head_row * (ulong)patch * QUANTILES;

@@ -1,16 +1,17 @@
 /* Quantiles and mean of each row of samples; the row is sorted in place. A work-group a row.
  *
- * Sorting is K. E. Batcher's bitonic network in the form whose first step of each merge runs mirrored, so that
- * every comparator puts the smaller key at the smaller index:
+ * Sorting is K. E. Batcher's bitonic network in the form whose first step of each merge runs
+ * mirrored, so that every comparator puts the smaller key at the smaller index:
  *
  *      0 --+-------------     a size-4 merge: 0 with 3, 1 with 2,
  *      1 --|-+--             then 0 with 1, 2 with 3
  *      2 --|-+--             Keys behind the end of the row would be the largest and
  *      3 --+-------------     stay where they are, so any length will do.
  *
- * Floats sort as unsigned keys: -0 before 0, NaN last. With -DSORT=n, a power of two and at least the length, the
- * row is sorted in local memory, else where it lies.
- * The mean is a sum of pairs of floats (48 bits), of values divided by 2^24 where it could overflow. */
+ * Floats sort as unsigned keys: -0 before 0, NaN last. With -DSORT=n, a power of two and at least
+ * the length, the row is sorted in local memory, else where it lies.
+ * The mean is a sum of pairs of floats (48 bits), of values divided by 2^24 where it could
+ * overflow. */
 #ifndef GROUP
 #define GROUP 64
 #endif
@@ -28,26 +29,6 @@ static inline uint key_of(uint bits)
 static inline uint bits_of(uint key)
 {
     return key ^ (key & 0x80000000u ? 0x80000000u : 0xFFFFFFFFu);
-}
-
-static inline float2 pair_quick(float a, float b)
-{
-    float sum = a + b;
-    return (float2)(sum, b - (sum - a));
-}
-
-static inline float2 pair_add(float2 a, float2 b)
-{
-    float sum = a.x + b.x, part = sum - a.x;
-    float error = (a.x - (sum - part)) + (b.x - part);
-    return pair_quick(sum, error + (a.y + b.y));
-}
-
-/* The float nearest to the pair over n, n < 2^24. */
-static inline float pair_over(float2 a, float n)
-{
-    float first = a.x / n;
-    return first + (fma(-first, n, a.x) + a.y) / n;
 }
 
 #ifdef SORT
@@ -68,9 +49,10 @@ static inline void order(KEYS uint *keys, int a, int b, int n)
 }
 
 kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
-void quantiles(global uint *samples, ulong samples_at, global const struct quantile_position *positions,
-               ulong positions_at, global float *quantiles_out, ulong quantiles_at, global float *mean,
-               ulong mean_at, int n, int n_quantiles, int n_rows)
+void quantiles(
+    global uint *samples, ulong samples_at, global const struct quantile_position *positions,
+    ulong positions_at, global float *quantiles_out, ulong quantiles_at, global float *mean,
+    ulong mean_at, int n, int n_quantiles, int n_rows)
 {
     local float2 sums[GROUP];
     local float mosts[GROUP];
@@ -96,7 +78,7 @@ void quantiles(global uint *samples, ulong samples_at, global const struct quant
             barrier(CLK_LOCAL_MEM_FENCE);
         }
         if (item == 0)
-            mean[mean_at + row] = pair_over(sums[0], (float)n) / unit;
+            mean[mean_at + row] = pair_over(sums[0], (float)n).x / unit;
     }
 #ifdef SORT
     local uint keys[SORT];
@@ -131,7 +113,9 @@ void quantiles(global uint *samples, ulong samples_at, global const struct quant
         return;
     for (int i = item; i < n_quantiles; i += GROUP) {
         struct quantile_position position =
-            *((global const struct quantile_position *)((global const int *)positions + positions_at) + i);
+            *((global const struct quantile_position *)((global const int *)positions +
+                                                        positions_at) +
+              i);
         float value = as_float(samples[position.index]);
         if (position.fraction != 0.0f)
             value += position.fraction * (as_float(samples[position.index + 1]) - value);

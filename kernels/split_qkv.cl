@@ -1,5 +1,6 @@
-/* Splits a projection into heads, norms, scales and rotates q and k, and puts k and v into the cache. An item makes
- * the dims 2i and 2i + 1 of one head of one part of one row; the last of an odd number of dims is alone.
+/* Splits a projection into heads, norms, scales and rotates q and k, and puts k and v into the
+ * cache. An item makes the dims 2i and 2i + 1 of one head of one part of one row; the last of an
+ * odd number of dims is alone.
  *
  *     z row   | q: H h columns | k: G h columns | v: G e columns |     (the parts that there are)
  *     head k of n, dim d of m stands in column d n + k (HEAD_INNER) or k m + d */
@@ -13,13 +14,16 @@ struct token_row {
 
 /* q_width, k_width, v_width: columns of each part, 0: it is not there. */
 kernel void split_qkv(global const stored *z, ulong z_at, global const int *rows, ulong rows_at,
-                      global const float *q_norm, ulong q_norm_at, global const float *k_norm, ulong k_norm_at,
-                      global const float *q_scale, ulong q_scale_at, global const float *cos_sin, ulong cos_sin_at,
-                      global const float *xpos, ulong xpos_at, global stored *q, ulong q_at, global stored *keys,
-                      ulong keys_at, global stored *values, ulong values_at, int q_width, int k_width, int v_width,
-                      int head_dim, int value_dim, int head_inner, int max_offset, int rotary_dims, float norm_eps)
+                      global const float *q_norm, ulong q_norm_at, global const float *k_norm,
+                      ulong k_norm_at, global const float *q_scale, ulong q_scale_at,
+                      global const float *cos_sin, ulong cos_sin_at, global const float *xpos,
+                      ulong xpos_at, global stored *q, ulong q_at, global stored *keys,
+                      ulong keys_at, global stored *values, ulong values_at, int q_width,
+                      int k_width, int v_width, int head_dim, int value_dim, int head_inner,
+                      int max_offset, int rotary_dims, float norm_eps)
 {
-    int pair = (int)get_global_id(0), row = (int)get_global_id(1), columns = q_width + k_width + v_width;
+    int pair = (int)get_global_id(0), row = (int)get_global_id(1),
+        columns = q_width + k_width + v_width;
     int head_pairs = (head_dim + 1) / 2, value_pairs = (value_dim + 1) / 2;
     int q_pairs = q_width / head_dim * head_pairs, k_pairs = k_width / head_dim * head_pairs;
     struct token_row token = *((global const struct token_row *)(rows + rows_at) + row);
@@ -53,18 +57,21 @@ kernel void split_qkv(global const stored *z, ulong z_at, global const int *rows
         odd *= both ? q_scale[q_scale_at + d + 1] : 1.0f;
     }
     if (cos_sin && !is_v && d < rotary_dims) {
-        global const float *angle = cos_sin + cos_sin_at + (ulong)token.position * (ulong)rotary_dims + d;
+        global const float *angle =
+            cos_sin + cos_sin_at + (ulong)token.position * (ulong)rotary_dims + d;
         float turned = even * angle[0] - odd * angle[1], other = odd * angle[0] + even * angle[1];
         even = turned;
         odd = other;
         if (xpos) {
-            xpos += xpos_at + (ulong)(token.position - token.center + max_offset) * (ulong)rotary_dims + d;
+            xpos += xpos_at +
+                    (ulong)(token.position - token.center + max_offset) * (ulong)rotary_dims + d;
             even = is_q ? turned * xpos[0] : turned / xpos[0];
             odd = is_q ? other * xpos[1] : other / xpos[1];
         }
     }
-    global stored *out = is_q ? q + q_at + (ulong)row * (ulong)width
-                              : (is_v ? values + values_at : keys + keys_at) + (ulong)token.slot * (ulong)width;
+    global stored *out =
+        is_q ? q + q_at + (ulong)row * (ulong)width
+             : (is_v ? values + values_at : keys + keys_at) + (ulong)token.slot * (ulong)width;
     store1(even, out + head * dim + d);
     if (both)
         store1(odd, out + head * dim + d + 1);

@@ -58,7 +58,8 @@ static inline void arg_memory(struct ocl_args *args, cl_mem memory)
     arg_put(args, sizeof(cl_mem));
 }
 
-/* Two parameters: a global pointer, and the offset in elements as a ulong. No tensor: NULL and 0. */
+/* Two parameters: a global pointer, and the offset in elements as a ulong. No tensor: NULL and
+ * 0. */
 static inline void arg_tensor(struct ocl_args *args, struct tensor tensor)
 {
     arg_memory(args, tensor.memory);
@@ -66,8 +67,9 @@ static inline void arg_tensor(struct ocl_args *args, struct tensor tensor)
 }
 
 /* `groups` work-groups of `group` items in the first dimension, and `rows` in the second. */
-static inline void ocl_launch_rows(struct ocl_backend *backend, cl_kernel kernel, const struct ocl_args *args,
-                                   size_t groups, size_t group, size_t rows)
+static inline void ocl_launch_rows(struct ocl_backend *backend, cl_kernel kernel,
+                                   const struct ocl_args *args, size_t groups, size_t group,
+                                   size_t rows)
 {
     const size_t global[2] = {groups * group, rows}, local[2] = {group, 1};
     ocl_launch(backend, kernel, args->list, args->n, 2, global, local);

@@ -13,8 +13,8 @@ void ocl_attention(struct backend *base, const struct attention_args *args)
     char options[64];
     if (base->status || !args->n_rows)
         return;
-    size_t all = args->head_dim | args->value_dim | args->q.offset | args->keys.offset | args->values.offset |
-                 args->out.offset;
+    size_t all = args->head_dim | args->value_dim | args->q.offset | args->keys.offset |
+                 args->values.offset | args->out.offset;
     arg_tensor(&list, args->q);
     arg_tensor(&list, args->keys);
     arg_tensor(&list, args->values);

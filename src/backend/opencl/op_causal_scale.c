@@ -24,6 +24,6 @@ void ocl_causal_scale(struct backend *base, const struct causal_scale_args *args
     arg_int(&list, args->scaler == SCALER_CAUSAL_PATCH && args->stabilize);
     arg_float(&list, (float)pow(10.0, args->exponent));
     arg_float(&list, (float)pow(10.0, -args->exponent));
-    ocl_launch_rows(backend, ocl_kernel_get(backend, "causal_scale", "causal_scale", ""), &list, 1, LANES,
-                    args->n_sequences);
+    ocl_launch_rows(backend, ocl_kernel_get(backend, "causal_scale", "causal_scale", ""), &list, 1,
+                    LANES, args->n_sequences);
 }

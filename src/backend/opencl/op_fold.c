@@ -26,7 +26,8 @@ void ocl_fold(struct backend *base, const struct fold_args *args, struct weight 
     arg_int(&list, n_heads);
     arg_int(&list, depth);
     arg_int(&list, n_in);
-    ocl_launch_rows(backend, ocl_kernel_get(backend, "fold", "fold", ""), &list, (n_in + GROUP - 1) / GROUP, GROUP,
+    ocl_launch_rows(backend, ocl_kernel_get(backend, "fold", "fold", ""), &list,
+                    (n_in + GROUP - 1) / GROUP, GROUP,
                     args->n_steps * ((n_heads + HEADS - 1) / HEADS));
     arg_memory(&bias, args->heads->memory);
     arg_tensor(&bias, args->unembed_bias);

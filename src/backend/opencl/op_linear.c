@@ -1,6 +1,7 @@
-/* linear and linear_swiglu. Few rows: a kernel whose items share the inputs of one row, bound by the reading of
- * weights. Many rows: tiles. The two sum in different orders, so row_block chooses between them from the rows of one
- * series; tile sizes all give the same bytes and are chosen freely. */
+/* linear and linear_swiglu. Few rows: a kernel whose items share the inputs of one row, bound by
+ * the reading of weights. Many rows: tiles. The two sum in different orders, so row_block chooses
+ * between them from the rows of one series; tile sizes all give the same bytes and are chosen
+ * freely. */
 #include <stdio.h>
 
 #include "ocl_args.h"
@@ -13,9 +14,10 @@ enum {
     ROWS_GROUP = 64,
 };
 
-/* Portable first; the last row is run that the device has the caps for, and whose tiles give each
- * compute unit `fill` / 4 work-groups. Measured on an H100 with 1,792 rows, f32: 128 x 128 tiles
- * reach 42 TFLOP/s for 2,304 outs, those of 128 items 29 for 768 outs, where large ones reach 25. */
+/* Portable first; the last row is run that the device has the caps for, and whose tiles give
+ * each compute unit `fill` / 4 work-groups. Measured on an H100 with 1,792 rows, f32: 128 x 128
+ * tiles reach 42 TFLOP/s for 2,304 outs, those of 128 items 29 for 768 outs, where large ones
+ * reach 25. */
 static const struct tile_variant {
     const char *options;
     unsigned caps;
@@ -24,7 +26,8 @@ static const struct tile_variant {
 } tile_variants[] = {
     {"-DBM=64 -DBN=64 -DTM=8 -DTN=8", 0, false, 64, 64, 64, 0},
     {"-DBM=64 -DBN=64 -DTM=8 -DTN=4", OCL_CAP_GROUP_256, true, 64, 64, 128, 0},
-    {"-DBM=128 -DBN=128 -DTM=8 -DTN=8", OCL_CAP_LOCAL_32K | OCL_CAP_GROUP_256, false, 128, 128, 256, 7},
+    {"-DBM=128 -DBN=128 -DTM=8 -DTN=8", OCL_CAP_LOCAL_32K | OCL_CAP_GROUP_256, false, 128, 128, 256,
+     7},
 };
 
 size_t ocl_row_block(const struct backend *backend, size_t series_rows, size_t width)
@@ -49,8 +52,10 @@ static const struct tile_variant *tile_choose(const struct ocl_backend *backend,
     return chosen;
 }
 
-/* Both ops: args as linear's, of which swiglu leaves the residual out; n_out is that of the result. */
-static void run(struct ocl_backend *backend, const struct linear_args *args, bool swiglu, bool silu_second)
+/* Both ops: args as linear's, of which swiglu leaves the residual out; n_out is that of the
+ * result. */
+static void run(struct ocl_backend *backend, const struct linear_args *args, bool swiglu,
+                bool silu_second)
 {
     const struct weight *weight = args->weight;
     size_t n_in = weight->n_in, first = args->first_out * n_in;
@@ -58,8 +63,10 @@ static void run(struct ocl_backend *backend, const struct linear_args *args, boo
         return;
     assert(args->x.kind == TENSOR_ACTIVATION && args->bias.kind == TENSOR_F32);
     assert(!args->residual.memory || args->residual.kind == args->out.kind);
-    bool vec = (n_in | args->n_out | args->x.offset | args->out.offset | args->residual.offset) % 4 == 0;
-    const char *result = args->out.kind == TENSOR_F32 && backend->dtype != DTYPE_F32 ? " -DOUT_F32" : "";
+    bool vec =
+        (n_in | args->n_out | args->x.offset | args->out.offset | args->residual.offset) % 4 == 0;
+    const char *result =
+        args->out.kind == TENSOR_F32 && backend->dtype != DTYPE_F32 ? " -DOUT_F32" : "";
     struct ocl_args list = {0};
     struct tensor bias = args->bias;
     bias.offset += args->first_out;
@@ -106,8 +113,14 @@ void ocl_linear(struct backend *backend, const struct linear_args *args)
 void ocl_linear_swiglu(struct backend *backend, const struct linear_swiglu_args *args)
 {
     const struct linear_args linear = {
-        .x = args->x, .weight = args->weight, .n_out = args->weight->n_out / 2, .bias = args->bias,
-        .alpha = args->alpha, .out = args->out, .n_rows = args->n_rows, .row_block = args->row_block,
+        .x = args->x,
+        .weight = args->weight,
+        .n_out = args->weight->n_out / 2,
+        .bias = args->bias,
+        .alpha = args->alpha,
+        .out = args->out,
+        .n_rows = args->n_rows,
+        .row_block = args->row_block,
     };
     run(ocl_of(backend), &linear, true, args->silu_second);
 }

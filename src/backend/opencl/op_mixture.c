@@ -23,8 +23,9 @@ void ocl_mixture_params(struct backend *base, const struct mixture_params_args *
     arg_tensor(&list, args->probs);
     arg_int(&list, args->shape.n_components);
     arg_int(&list, args->shape.n_steps);
-    ocl_launch_rows(backend, ocl_kernel_get(backend, "mixture", "mixture_params", options(&args->shape)), &list,
-                    (args->shape.n_steps + GROUP - 1) / GROUP, GROUP, args->n_rows);
+    ocl_launch_rows(backend,
+                    ocl_kernel_get(backend, "mixture", "mixture_params", options(&args->shape)),
+                    &list, (args->shape.n_steps + GROUP - 1) / GROUP, GROUP, args->n_rows);
 }
 
 static void next_run(struct backend *base, const struct mixture_next_args *args, bool draws)
@@ -51,8 +52,9 @@ static void next_run(struct backend *base, const struct mixture_next_args *args,
     arg_offset(&list, args->out_stride);
     arg_uint(&list, args->first_step);
     arg_int(&list, draws);
-    ocl_launch_rows(backend, ocl_kernel_get(backend, "mixture", "mixture_next", options(&args->shape)), &list,
-                    (args->shape.n_steps + GROUP - 1) / GROUP, GROUP, args->n_rows);
+    ocl_launch_rows(backend,
+                    ocl_kernel_get(backend, "mixture", "mixture_next", options(&args->shape)),
+                    &list, (args->shape.n_steps + GROUP - 1) / GROUP, GROUP, args->n_rows);
 }
 
 void ocl_mixture_mean(struct backend *base, const struct mixture_next_args *args)

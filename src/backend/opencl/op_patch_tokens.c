@@ -24,11 +24,11 @@ void ocl_patch_tokens(struct backend *base, const struct patch_tokens_args *args
     arg_int(&scales, args->patch);
     arg_int(&scales, args->min_obs < INT32_MAX ? args->min_obs : INT32_MAX);
     arg_float(&scales, args->cap_k);
-    ocl_launch_rows(backend, ocl_kernel_get(backend, "patch_tokens", "patch_tokens_scale", ""), &scales, 1, LANES,
-                    args->n_sequences);
+    ocl_launch_rows(backend, ocl_kernel_get(backend, "patch_tokens", "patch_tokens_scale", ""),
+                    &scales, 1, LANES, args->n_sequences);
     shared_put(&tokens, args);
     arg_tensor(&tokens, args->tokens);
     arg_int(&tokens, args->patch);
-    ocl_launch_rows(backend, ocl_kernel_get(backend, "patch_tokens", "patch_tokens", ""), &tokens, TOKEN_GROUPS,
-                    LANES, args->n_sequences);
+    ocl_launch_rows(backend, ocl_kernel_get(backend, "patch_tokens", "patch_tokens", ""), &tokens,
+                    TOKEN_GROUPS, LANES, args->n_sequences);
 }

@@ -21,6 +21,6 @@ void ocl_quantile_patch(struct backend *base, const struct quantile_patch_args *
     arg_int(&list, args->patch);
     arg_offset(&list, args->out_width);
     arg_float(&list, args->cap_k);
-    ocl_launch_rows(backend, ocl_kernel_get(backend, "quantile_patch", "quantile_patch", ""), &list, 1, GROUP,
-                    args->n_rows);
+    ocl_launch_rows(backend, ocl_kernel_get(backend, "quantile_patch", "quantile_patch", ""), &list,
+                    1, GROUP, args->n_rows);
 }

@@ -25,6 +25,6 @@ void ocl_quantiles(struct backend *base, const struct quantiles_args *args)
         sort *= 2;
     if (sort <= LOCAL_MOST)
         snprintf(options, sizeof options, "-DSORT=%zu", sort);
-    ocl_launch_rows(backend, ocl_kernel_get(backend, "quantiles", "quantiles", options), &list, 1, GROUP,
-                    args->n_rows);
+    ocl_launch_rows(backend, ocl_kernel_get(backend, "quantiles", "quantiles", options), &list, 1,
+                    GROUP, args->n_rows);
 }

@@ -17,7 +17,8 @@ void ocl_rms_norm(struct backend *base, const struct rms_norm_args *args)
     arg_tensor(&list, args->out);
     arg_int(&list, args->width);
     arg_float(&list, args->eps);
-    ocl_launch_rows(backend, ocl_kernel_get(backend, "rms_norm", "rms_norm", ""), &list, 1, GROUP, args->n_rows);
+    ocl_launch_rows(backend, ocl_kernel_get(backend, "rms_norm", "rms_norm", ""), &list, 1, GROUP,
+                    args->n_rows);
 }
 
 /* The same elements as units of `size` bytes. */
@@ -32,7 +33,10 @@ void ocl_copy_rows(struct backend *base, const struct copy_rows_args *args)
     static const struct unit {
         size_t size;
         const char *options;
-    } all_units[] = {{1, "-DELEMENT=uchar"}, {2, "-DELEMENT=ushort"}, {4, "-DELEMENT=uint"}, {16, "-DELEMENT=uint4"}};
+    } all_units[] = {{1, "-DELEMENT=uchar"},
+                     {2, "-DELEMENT=ushort"},
+                     {4, "-DELEMENT=uint"},
+                     {16, "-DELEMENT=uint4"}};
     struct ocl_backend *backend = ocl_of(base);
     size_t element = base->ops->element_bytes(base, args->src.kind);
     struct ocl_args list = {0};
@@ -41,7 +45,9 @@ void ocl_copy_rows(struct backend *base, const struct copy_rows_args *args)
         return;
     const struct unit *unit = all_units;
     for (size_t i = 1; i < sizeof all_units / sizeof *all_units; i++)
-        if ((args->width * element | args->src.offset * element | args->dst.offset * element) % all_units[i].size == 0)
+        if ((args->width * element | args->src.offset * element | args->dst.offset * element) %
+                all_units[i].size ==
+            0)
             unit = &all_units[i];
     size_t width = args->width * element / unit->size;
     arg_tensor(&list, units(args->dst, element, unit->size));
@@ -49,8 +55,8 @@ void ocl_copy_rows(struct backend *base, const struct copy_rows_args *args)
     arg_tensor(&list, units(args->src, element, unit->size));
     arg_tensor(&list, args->src_row);
     arg_int(&list, width);
-    ocl_launch_rows(backend, ocl_kernel_get(backend, "copy_rows", "copy_rows", unit->options), &list,
-                    (width + GROUP - 1) / GROUP, GROUP, args->n_rows);
+    ocl_launch_rows(backend, ocl_kernel_get(backend, "copy_rows", "copy_rows", unit->options),
+                    &list, (width + GROUP - 1) / GROUP, GROUP, args->n_rows);
 }
 
 void ocl_split_qkv(struct backend *base, const struct split_qkv_args *args)
@@ -83,7 +89,8 @@ void ocl_split_qkv(struct backend *base, const struct split_qkv_args *args)
     arg_int(&list, (size_t)args->rope.max_offset);
     arg_int(&list, (size_t)args->rope.rotary_dims);
     arg_float(&list, args->norm_eps);
-    ocl_launch_rows(backend,
-                    ocl_kernel_get(backend, "split_qkv", "split_qkv", args->head_norm ? "-DHEAD_NORM=1" : ""), &list,
-                    (pairs + GROUP - 1) / GROUP, GROUP, args->n_rows);
+    ocl_launch_rows(
+        backend,
+        ocl_kernel_get(backend, "split_qkv", "split_qkv", args->head_norm ? "-DHEAD_NORM=1" : ""),
+        &list, (pairs + GROUP - 1) / GROUP, GROUP, args->n_rows);
 }
