@@ -55,11 +55,12 @@ static void test_fold(void **state)
     if (devices_size() == TINY)
         return;
     fold_check(17, 100, 67, 3, true);
-    fold_check(16, 32, 64, 1, false);
+    fold_check(16, 32, 63, 1, false);
     if (devices_size() == WIDE) {
         fold_check(96, 96, 96, 3, true);
         fold_check(33, 300, 130, 5, true);
         fold_check(1, 1, 1, 1, false);
+        fold_check(16, 32, 64, 1, false);
     }
 }
 
