@@ -1,12 +1,19 @@
 #!/bin/sh
-# Every kernel once on Oclgrind, a simulator that sees reads and writes out of bounds, data races, and
-# wrong use of the API; tiny shapes, one program of tests/ops a TAP line. Kernels are told apart by the
-# stored type only in loads and stores, so f16 and bf16 run where those are.
+# Every kernel once on Oclgrind, a simulator that sees reads and writes out of bounds, data races and
+# wrong use of the API; tiny shapes, a program of tests/ops a TAP line. Kernels differ by the stored
+# type only in loads and stores, so float16 and bfloat16 run where most of those are.
+#
+# Reads of uninitialised memory are looked for where Oclgrind 21.10 can: its plugin stops with a fatal
+# error on linear, attention, split_qkv and fold, and loses sight of structs that functions return,
+# so that all of causal_scale counts as uninitialised.
 # Usage: oclgrind.sh FOLDER (of the built tests/ops; in the top-level folder)
 set -u
 folder=$1
-library=$(ls /usr/lib/oclgrind/liboclgrind-rt.so /usr/lib/*/oclgrind/liboclgrind-rt.so \
-    /usr/local/lib/oclgrind/liboclgrind-rt.so 2> /dev/null | head -n 1)
+library=''
+for file in /usr/lib/oclgrind/liboclgrind-rt.so /usr/lib/*/oclgrind/liboclgrind-rt.so \
+    /usr/local/lib/oclgrind/liboclgrind-rt.so; do
+    [ ! -e "$file" ] || library=$file
+done
 if [ -z "$library" ]; then
     echo 'ok 1 - kernels on Oclgrind # SKIP Oclgrind is not installed (scripts/install-deps.sh --test)'
     echo '1..1'
@@ -15,16 +22,16 @@ fi
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 export TOTO_OPENCL_LIBRARY="$library" TOTO_TEST_SIZE=tiny XDG_CACHE_HOME="$work"
-export OCLGRIND_DATA_RACES=1 OCLGRIND_CHECK_API=1
+export OCLGRIND_DATA_RACES=1 OCLGRIND_CHECK_API=1 CMOCKA_MESSAGE_OUTPUT=TAP
 n=0
 failed=0
 
-# check PROGRAM TYPE
+# check PROGRAM TYPE [VARIABLE=VALUE]
 check() {
     n=$((n + 1))
-    OCLGRIND_LOG="$work/report" TOTO_TEST_DTYPE=$2 "$folder/$1" > "$work/log" 2>&1
+    env "${3:-LC_ALL=C}" OCLGRIND_LOG="$work/report" TOTO_TEST_DTYPE="$2" "$folder/$1" > "$work/log" 2>&1
     status=$?
-    if [ "$status" -eq 0 ] && [ ! -s "$work/report" ] && ! grep -q '^ok .*SKIP' "$work/log"; then
+    if [ "$status" -eq 0 ] && [ ! -s "$work/report" ] && grep -q '^ok [0-9]* - test_' "$work/log"; then
         echo "ok $n - $1 in $2 on Oclgrind"
     else
         echo "not ok $n - $1 in $2 on Oclgrind"
@@ -34,12 +41,13 @@ check() {
     rm -f "$work/report"
 }
 
-for program in linear rows attention scale mixture quantiles fold; do
-    check test_devices_$program f32
+for program in linear rows attention scale fold; do
+    check test_devices_$program F32
 done
-check test_patch_tokens f32
-check test_quantile_patch f32
-for type in f16 bf16; do
+for program in test_devices_mixture test_devices_quantiles test_patch_tokens test_quantile_patch; do
+    check $program F32 OCLGRIND_UNINITIALIZED=1
+done
+for type in F16 BF16; do
     check test_devices_linear $type
     check test_devices_rows $type
 done
