@@ -132,6 +132,11 @@ check-kernels: $(OPS_TESTS)
 check-golden: $(GOLDEN) $(FULL_SIZE)
 	@$(CHECK) $(CHECK_GOLDEN)
 
+# All golden data on an OpenCL device (PoCL unless another is named); TOTO_OPENCL_MASK takes abilities from it.
+OPENCL_DEVICE ?= portable
+check-opencl: $(GOLDEN)
+	@$(CHECK) '$(GOLDEN) --device $(OPENCL_DEVICE) tests/golden/toto1 tests/golden/toto2'
+
 check-cli: $(BUILD)/toto
 	@$(CHECK) '$(CHECK_CLI)'
 
@@ -187,6 +192,7 @@ help:
 	@echo '  check         all tests; ends with "N passed, N failed"'
 	@echo '  check-unit, check-ops, check-golden, check-cli, check-source   a part of them'
 	@echo '  check-kernels the OpenCL kernels without float64 and friends, and on Oclgrind'
+	@echo '  check-opencl  golden data on OPENCL_DEVICE, PoCL by default'
 	@echo '  bench         times a forecast of the full-size model'
 	@echo '  fuzz          feeds random input to the readers for FUZZ_SECONDS each (clang)'
 	@echo '  install       to DESTDIR and PREFIX; uninstall removes it'
@@ -199,5 +205,5 @@ help:
 .PRECIOUS: $(BUILD)/tests/golden/make_toto1_base
 .DELETE_ON_ERROR:
 FORCE:
-.PHONY: all check check-unit check-ops check-kernels check-golden check-cli check-source bench fuzz fuzzers install \
+.PHONY: all check check-unit check-ops check-kernels check-golden check-opencl check-cli check-source bench fuzz fuzzers install \
 	uninstall clean help FORCE

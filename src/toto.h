@@ -158,6 +158,8 @@ enum toto_dtype { TOTO_DTYPE_AUTO, TOTO_DTYPE_F32, TOTO_DTYPE_F16, TOTO_DTYPE_BF
 enum toto_status toto_device_open(const char *name, enum toto_dtype dtype, size_t n_threads,
                                   struct toto_device **device, struct toto_error *err);
 void toto_device_free(struct toto_device *device);
+/* The most memory that was taken on the device so far; 0 for the CPU, whose memory toto_memory_peak counts. */
+size_t toto_device_peak(const struct toto_device *device);
 
 struct toto_device_info {
     char platform[64], name[128], driver[64];

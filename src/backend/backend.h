@@ -366,9 +366,16 @@ struct backend {
     const struct backend_ops *ops;
     char name[128];          /* for a person: what runs */
     size_t n_threads;
+    /* Memory of the backend's own: the most that it may take, and in one tensor; taken now, and the most so far. All 0
+     * where tensors are host memory, which base/memory.h counts. */
+    size_t memory_bytes, largest_bytes, used_bytes, peak_bytes;
     enum toto_status status; /* sticky error of the ops */
     struct toto_error error;
 };
+
+/* Bytes of a tensor of n elements, with what the allocator adds; SIZE_MAX / 4 if it is larger than any that the backend can
+ * make, so that no plan takes it. */
+size_t backend_tensor_bytes(const struct backend *backend, enum tensor_kind kind, size_t n);
 
 /* Keeps the first error of an op. */
 void backend_fail(struct backend *backend, enum toto_status status, const struct toto_error *err);

@@ -23,6 +23,14 @@ void backend_fail(struct backend *backend, enum toto_status status, const struct
     backend->error = *err;
 }
 
+size_t backend_tensor_bytes(const struct backend *backend, enum tensor_kind kind, size_t n)
+{
+    size_t bytes = n * backend->ops->element_bytes(backend, kind);
+    if (backend->largest_bytes && bytes > backend->largest_bytes)
+        return SIZE_MAX / 4;
+    return bytes + 2 * MEMORY_ALIGNMENT; /* rounded up, behind a header */
+}
+
 bool backend_reset(struct backend *backend)
 {
     struct toto_error ignored;
@@ -269,6 +277,11 @@ void toto_device_free(struct toto_device *device)
         return;
     device->backend->ops->close(device->backend);
     mem_free(device);
+}
+
+size_t toto_device_peak(const struct toto_device *device)
+{
+    return device->backend->peak_bytes;
 }
 
 /* ---- The list -------------------------------------------------------------------------------- */

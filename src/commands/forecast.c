@@ -157,6 +157,8 @@ enum toto_status forecast_command(int argc, char **argv, struct toto_error *err)
         goto done;
     stage_done(&stages, "wrote %s; at most %.1f MB were allocated",
                options.output.path ? options.output.path : "standard output", 1e-6 * (double)toto_memory_peak());
+    if (toto_device_peak(device))
+        stage_done(&stages, "at most %.1f MB were taken on the device", 1e-6 * (double)toto_device_peak(device));
     status = judge_series(&options, toto_series_bad_count(series), err);
 done:
     toto_writer_abort(writer);

@@ -176,10 +176,7 @@ size_t decoder_bytes(const struct backend *backend, const struct toto1_config *c
     size_t bytes = row_tables_bytes(config, shape, &sizes) + sizeof(struct decoder) +
                    shape->n_groups * sizeof(struct group_place) +
                    (n_quantiles + 1) * sizes.variates * shape->horizon * sizeof(float);
-    for (size_t i = 0; i < BUF_COUNT; i++) {
-        /* Each block is rounded up to the alignment, behind a header of the same size. */
-        bytes += extents[i].n * backend->ops->element_bytes(backend, extents[i].kind);
-        bytes += 2 * MEMORY_ALIGNMENT;
-    }
+    for (size_t i = 0; i < BUF_COUNT && bytes < SIZE_MAX / 4; i++)
+        bytes += backend_tensor_bytes(backend, extents[i].kind, extents[i].n);
     return bytes;
 }

@@ -47,6 +47,7 @@ struct engine_ops {
     size_t (*rows)(const struct engine_request *, const struct batch_shape *);
     /* Bytes of the model on the backend, and of a batch. */
     size_t (*fixed_bytes)(const struct engine_request *, const struct batch_shape *most);
+    size_t (*weights_bytes)(const struct engine_request *); /* the matrices, as a device stores them */
     size_t (*batch_bytes)(const struct engine_request *, const struct batch_shape *);
     /* Whether groups of so many patches may share a batch. */
     bool (*same_batch)(const struct engine_request *, const struct batch_shape *, size_t patches_a,

@@ -92,6 +92,12 @@ static size_t joined_points(const struct engine_request *request, const struct b
                           : 0;
 }
 
+static size_t toto1_weights_bytes(const struct engine_request *request)
+{
+    return request->model->toto1.tensors.used.n_parameters *
+           request->backend->ops->element_bytes(request->backend, TENSOR_ACTIVATION);
+}
+
 static size_t toto1_batch_bytes(const struct engine_request *request, const struct batch_shape *batch)
 {
     struct decode_shape shape = shape_of(request, batch);
@@ -240,6 +246,7 @@ const struct engine_ops toto1_engine = {
     .chunk = toto1_chunk,
     .rows = toto1_rows,
     .fixed_bytes = toto1_fixed_bytes,
+    .weights_bytes = toto1_weights_bytes,
     .batch_bytes = toto1_batch_bytes,
     .same_batch = toto1_same_batch,
     .open = toto1_open,

@@ -113,6 +113,12 @@ static size_t nine_points(const struct engine_request *request, const struct bat
     return batch->n_groups * batch->n_variates * TOTO2_QUANTILES * request->options->horizon;
 }
 
+static size_t toto2_weights_bytes(const struct engine_request *request)
+{
+    return request->model->toto2.tensors.used.n_parameters *
+           request->backend->ops->element_bytes(request->backend, TENSOR_ACTIVATION);
+}
+
 static size_t toto2_batch_bytes(const struct engine_request *request, const struct batch_shape *batch)
 {
     struct toto2_shape shape = shape_of(request, batch);
@@ -273,6 +279,7 @@ const struct engine_ops toto2_engine = {
     .chunk = toto2_chunk,
     .rows = toto2_rows,
     .fixed_bytes = toto2_fixed_bytes,
+    .weights_bytes = toto2_weights_bytes,
     .batch_bytes = toto2_batch_bytes,
     .same_batch = toto2_same_batch,
     .open = toto2_open,

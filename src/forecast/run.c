@@ -7,8 +7,9 @@
 #include "../base/memory.h"
 #include "engine.h"
 
-/* More rows than this in one pass gain nothing: the weights are read once for all of them. */
-enum { ROWS_PER_PASS = 2048 };
+/* More rows than this in one pass gain nothing: on the CPU the weights are read once for all of them, and a device is
+ * full. */
+enum { CPU_ROWS_PER_PASS = 2048, DEVICE_ROWS_PER_PASS = 8192 };
 
 struct toto_forecast_options toto_forecast_defaults(void)
 {
@@ -34,9 +35,15 @@ struct run_plan {
     size_t memory_bytes, least_bytes, limit_bytes;
 };
 
-/* Half of the machine's memory, if nothing else is said. */
-static size_t default_limit(void)
+/* Nine tenths of a device's memory, or half of the machine's, if nothing else is said; --memory counts both. */
+static size_t memory_limit(const struct engine_request *request)
 {
+    const struct backend *backend = request->backend;
+    size_t asked = request->options->memory, own = backend->memory_bytes / 10 * 9;
+    if (own)
+        return asked && asked < own ? asked : own;
+    if (asked)
+        return asked;
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     return pages > 0 && page > 0 ? (size_t)pages / 2 * (size_t)page : (size_t)1 << 30;
 }
@@ -50,7 +57,8 @@ static size_t run_bytes(const struct engine_request *request, const struct run_p
     size_t results = 2 * shape->n_groups * engine_rows(shape) * request->options->horizon * sizeof(float) *
                      (1 + plan->n_quantiles + plan->n_samples);
     return engine->fixed_bytes(request, shape) + engine->batch_bytes(request, shape) + results +
-           request->backend->ops->scratch_bytes(request->backend, 0);
+           request->backend->ops->scratch_bytes(request->backend, 0) +
+           (request->backend->memory_bytes ? engine->weights_bytes(request) : 0);
 }
 
 /* Grows samples at once, then groups at once, while both limits hold. */
@@ -58,6 +66,7 @@ static void grow(const struct engine_request *request, struct run_plan *plan, si
                  size_t n_groups, size_t budget)
 {
     const struct engine_ops *engine = engine_of(request->model);
+    size_t most_rows = request->backend->memory_bytes ? DEVICE_ROWS_PER_PASS : CPU_ROWS_PER_PASS;
     for (;;) {
         struct batch_shape wider = plan->shape;
         if (wider.chunk < most_chunk) {
@@ -68,7 +77,7 @@ static void grow(const struct engine_request *request, struct run_plan *plan, si
         } else {
             return;
         }
-        if (run_bytes(request, plan, &wider) > budget || engine->rows(request, &wider) > ROWS_PER_PASS)
+        if (run_bytes(request, plan, &wider) > budget || engine->rows(request, &wider) > most_rows)
             return;
         plan->shape = wider;
     }
@@ -114,7 +123,7 @@ static enum toto_status make_plan(const struct engine_request *request, const st
         .shape = {.n_groups = 1, .n_variates = 1, .max_patches = 1, .chunk = 1},
         .n_quantiles = n_samples || !engine->has_samples ? options->n_quantiles + 1 : 0,
         .n_samples = options->keep_samples ? n_samples : 0,
-        .limit_bytes = options->memory ? options->memory : default_limit(),
+        .limit_bytes = memory_limit(request),
     };
     struct batch_shape *shape = &plan->shape;
     measure_groups(request, series, shape);
@@ -131,7 +140,9 @@ static enum toto_status make_plan(const struct engine_request *request, const st
                          "the run needs at least %zu MiB, %s %zu MiB; raise --memory, or lower "
                          "--context, --horizon or the variates of a group",
                          (plan->least_bytes >> 20) + 1,
-                         options->memory ? "--memory is" : "half of this machine's memory is",
+                         plan->limit_bytes == options->memory         ? "--memory is"
+                         : request->backend->memory_bytes ? "nine tenths of the device's memory are"
+                                                          : "half of this machine's memory is",
                          plan->limit_bytes >> 20);
     grow(request, plan, most_chunk, series->n_groups,
          plan->limit_bytes - used + plan->trajectory_bytes);

@@ -116,8 +116,8 @@ size_t toto2_decoder_bytes(const struct backend *backend, const struct toto2_con
     size_t bytes = toto2_tables_bytes(config, shape, &sizes) + sizeof(struct toto2_decoder) +
                    shape->n_groups * sizeof(struct toto2_place) + extents[T2_OUT].n * sizeof(float) +
                    6 * MEMORY_ALIGNMENT;
-    for (size_t i = 0; i < T2_COUNT; i++)
-        bytes += extents[i].n * backend->ops->element_bytes(backend, extents[i].kind) + 2 * MEMORY_ALIGNMENT;
+    for (size_t i = 0; i < T2_COUNT && bytes < SIZE_MAX / 4; i++)
+        bytes += backend_tensor_bytes(backend, extents[i].kind, extents[i].n);
     return bytes;
 }
 

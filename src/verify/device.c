@@ -6,7 +6,7 @@
 #include "../base/memory.h"
 #include "made.h"
 
-enum { SAMPLES = 64, LONG_SAMPLES = 256, CACHED_SAMPLES = 1024, CACHED_HORIZON = 8 };
+enum { SAMPLES = 64, CACHED_SAMPLES = 1024, CACHED_HORIZON = 8 };
 
 static const double levels[] = {0.1, 0.25, 0.5, 0.75, 0.9};
 enum { N_LEVELS = sizeof levels / sizeof *levels, LEVEL_LOW = 1, LEVEL_HIGH = 3 };
@@ -323,7 +323,7 @@ static void check_all(const struct test *test)
         check_bytes(test, "same bytes in small batches", test->device, true, &got);
         if (toto1) {
             check_cache(test, "cached against uncached", CACHED_HORIZON, CACHED_SAMPLES, 1e-3);
-            check_cache(test, "cached, longer horizon", horizon, LONG_SAMPLES, 0.0);
+            check_cache(test, "cached, longer horizon", horizon, SAMPLES, 0.0);
         }
     }
     mem_free(ranges);

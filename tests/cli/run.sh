@@ -1,8 +1,8 @@
 #!/bin/sh
 # Runs the cases: each folder beside this file that holds a file `cmd`.
 #
-#   cmd      a shell script, run in a copy of the folder; `toto` is the program, $MODELS the folder of the
-#            small models, $DATA that of the example series; standard input is empty
+#   cmd      a shell script, run in a copy of the folder; `toto` is the program, $MODELS and $MODELS2 the
+#            folders of the small models of Toto 1.0 and 2.0, $DATA that of the example series; standard input is empty
 #   expout   what standard output must be, to the byte; absent: nothing
 #   experr   what standard error must be; a line may be a glob pattern; absent: nothing
 #   exit     the exit status; absent: 0
@@ -20,10 +20,11 @@ mkdir "$work/bin" "$work/home"
 ln -s "${TOTO:?names the program}" "$work/bin/toto"
 PATH=$work/bin:$PATH
 MODELS=$root/tests/golden/toto1/models
+MODELS2=$root/tests/golden/toto2/models
 DATA=$root/data
 HOME=$work/home
 LC_ALL=C
-export PATH MODELS DATA HOME LC_ALL
+export PATH MODELS MODELS2 DATA HOME LC_ALL
 unset TOTO_MODEL TOTO_DEVICE HF_HOME HF_HUB_CACHE XDG_CACHE_HOME
 
 # lines_match WANTED GOT: line by line, literally or by the wanted line as a pattern

@@ -281,21 +281,21 @@ static int limit_case(const char *argument)
     CHECK(ocl_backend_open(&small, DTYPE_F16, 10 * MB, &backend, &err) == TOTO_STATUS_OK);
     struct ocl_backend *device = ocl_of(backend);
     CHECK(backend->ops->alloc(backend, TENSOR_ACTIVATION, 2 * MB, &a, &err) == TOTO_STATUS_OK);
-    CHECK(device->used_bytes == 4 * MB && device->peak_bytes == 4 * MB);
+    CHECK(device->base.used_bytes == 4 * MB && device->base.peak_bytes == 4 * MB);
     CHECK(backend->ops->alloc(backend, TENSOR_F32, 2 * MB, &b, &err) == TOTO_STATUS_RESOURCE &&
           !b.memory);
     CHECK(strstr(err.message, "largest allocation is 6 MiB"));
     CHECK(backend->ops->alloc(backend, TENSOR_U8, 6 * MB + 1, &b, &err) == TOTO_STATUS_RESOURCE &&
           !b.memory);
     CHECK(backend->ops->alloc(backend, TENSOR_U8, 6 * MB, &b, &err) == TOTO_STATUS_OK);
-    CHECK(device->used_bytes == 10 * MB);
+    CHECK(device->base.used_bytes == 10 * MB);
     const struct weight_part part = {DTYPE_F32, in, 10};
     CHECK(backend->ops->weight_open(backend, &part, 1, 100, &weight, &err) ==
               TOTO_STATUS_RESOURCE &&
           !weight);
     CHECK(strstr(err.message, "what is left of its memory is 0 MiB"));
     backend->ops->free(backend, &b);
-    CHECK(device->used_bytes == 4 * MB && device->peak_bytes == 10 * MB);
+    CHECK(device->base.used_bytes == 4 * MB && device->base.peak_bytes == 10 * MB);
     CHECK(backend->ops->alloc(backend, TENSOR_F32, SIZE_MAX / 2, &b, &err) ==
               TOTO_STATUS_RESOURCE &&
           !b.memory);

@@ -98,7 +98,6 @@ struct ocl_backend {
     struct ocl_ring_slot ring[OCL_RING_SLOTS];
     size_t ring_at;          /* the slot that is being filled */
     struct thread_pool *pool; /* converts weights; NULL until the first */
-    size_t used_bytes, peak_bytes, limit_bytes; /* of device memory */
 };
 
 /* limit_bytes 0: what the device has. */

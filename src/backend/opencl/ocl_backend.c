@@ -192,10 +192,12 @@ enum toto_status ocl_backend_open(const struct ocl_device *device, enum dtype dt
     backend->base.n_threads = thread_count_available();
     backend->device = device;
     backend->dtype = dtype;
-    backend->limit_bytes =
+    backend->base.memory_bytes =
         device->memory_bytes > SIZE_MAX ? SIZE_MAX : (size_t)device->memory_bytes;
-    if (limit_bytes && limit_bytes < backend->limit_bytes)
-        backend->limit_bytes = limit_bytes;
+    if (limit_bytes && limit_bytes < backend->base.memory_bytes)
+        backend->base.memory_bytes = limit_bytes;
+    backend->base.largest_bytes =
+        device->largest_alloc_bytes > SIZE_MAX ? SIZE_MAX : (size_t)device->largest_alloc_bytes;
     snprintf(backend->base.name, sizeof backend->base.name, "%.96s (OpenCL, %s)", device->name,
              dtype_name(dtype));
     backend->context = ocl.clCreateContext(properties, 1, &device->id, NULL, NULL, &code);

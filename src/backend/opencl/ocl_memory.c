@@ -29,7 +29,7 @@ static cl_mem buffer_create(struct ocl_backend *backend, cl_mem_flags flags, siz
                             const char *what, struct toto_error *err)
 {
     cl_int code;
-    size_t left = backend->limit_bytes - backend->used_bytes;
+    size_t left = backend->base.memory_bytes - backend->base.used_bytes;
     if (bytes > backend->device->largest_alloc_bytes) {
         buffer_refuse(backend, bytes, what, "and its largest allocation is",
                       (size_t)backend->device->largest_alloc_bytes, err);
@@ -46,9 +46,9 @@ static cl_mem buffer_create(struct ocl_backend *backend, cl_mem_flags flags, siz
                   backend->device->name, bytes, what, ocl_code_name(code), (int)code);
         return NULL;
     }
-    backend->used_bytes += bytes;
-    if (backend->used_bytes > backend->peak_bytes)
-        backend->peak_bytes = backend->used_bytes;
+    backend->base.used_bytes += bytes;
+    if (backend->base.used_bytes > backend->base.peak_bytes)
+        backend->base.peak_bytes = backend->base.used_bytes;
     return memory;
 }
 
@@ -80,7 +80,7 @@ void ocl_buffer_free(struct ocl_backend *backend, cl_mem memory)
     if (!memory)
         return;
     if (!ocl.clGetMemObjectInfo(memory, CL_MEM_SIZE, sizeof bytes, &bytes, NULL))
-        backend->used_bytes -= bytes < backend->used_bytes ? bytes : backend->used_bytes;
+        backend->base.used_bytes -= bytes < backend->base.used_bytes ? bytes : backend->base.used_bytes;
     ocl.clReleaseMemObject(memory);
 }
 
