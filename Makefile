@@ -121,6 +121,14 @@ check-unit: $(UNIT_TESTS)
 check-ops: $(OPS_TESTS)
 	@$(CHECK) $(OPS_TESTS)
 
+# The kernels where a device has no float64 and friends, and on a simulator that watches memory.
+MASK = fp64,fp16,local32k,group256
+DEVICE_TESTS = $(filter $(BUILD)/tests/ops/test_devices_% $(BUILD)/tests/ops/test_patch_tokens \
+	$(BUILD)/tests/ops/test_quantile_patch,$(OPS_TESTS))
+check-kernels: $(OPS_TESTS)
+	@$(CHECK) $(patsubst %,'TOTO_OPENCL_MASK=$(MASK) %',$(DEVICE_TESTS)) \
+		'sh tests/oclgrind.sh $(BUILD)/tests/ops'
+
 check-golden: $(GOLDEN) $(FULL_SIZE)
 	@$(CHECK) $(CHECK_GOLDEN)
 
@@ -183,6 +191,7 @@ help:
 	@echo '  all           the program, $(BUILD)/toto (default)'
 	@echo '  check         all tests; ends with "N passed, N failed"'
 	@echo '  check-unit, check-ops, check-golden, check-cli, check-source   a part of them'
+	@echo '  check-kernels the OpenCL kernels without float64 and friends, and on Oclgrind'
 	@echo '  check-opencl  golden data on OPENCL_DEVICE, PoCL by default'
 	@echo '  bench         times a forecast of the full-size model'
 	@echo '  fuzz          feeds random input to the readers for FUZZ_SECONDS each (clang)'
@@ -196,5 +205,5 @@ help:
 .PRECIOUS: $(BUILD)/tests/golden/make_toto1_base
 .DELETE_ON_ERROR:
 FORCE:
-.PHONY: all check check-unit check-ops check-golden check-opencl check-cli check-source bench fuzz fuzzers install \
+.PHONY: all check check-unit check-ops check-kernels check-golden check-opencl check-cli check-source bench fuzz fuzzers install \
 	uninstall clean help FORCE

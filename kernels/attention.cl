@@ -55,14 +55,14 @@ static inline float4 quad_load(global const stored *p, int i, int n)
 #define WEIGHTS_MAKE                                                                               \
     {                                                                                              \
         float most = maximum;                                                                      \
-        _Pragma("unroll") for (int j = 0; j < KEYS; j++)                                           \
+        UNROLL for (int j = 0; j < KEYS; j++)                                                      \
             if (seen >> j & 1u)                                                                    \
                 most = score[j] > most ? score[j] : most;                                          \
         float shrink = sum == 0.0f ? 0.0f : exp(maximum - most);                                   \
         maximum = most;                                                                            \
         sum *= shrink;                                                                             \
         UNROLL for (int i = 0; i < VALUE_QUADS; i++) total[i] *= shrink;                           \
-        _Pragma("unroll") for (int j = 0; j < KEYS; j++)                                           \
+        UNROLL for (int j = 0; j < KEYS; j++)                                                      \
             if (seen >> j & 1u) {                                                                  \
                 score[j] = exp(score[j] - most);                                                   \
                 sum += score[j];                                                                   \
@@ -117,10 +117,10 @@ void attention(
     values += values_at + shared_head * VALUE_DIM;
     if (groups)
         groups += groups_at;
-#pragma unroll
+    UNROLL
     for (int i = 0; i < QUADS; i++)
         query[i] = quad_load(q, i, HEAD_DIM);
-#pragma unroll
+    UNROLL
     for (int i = 0; i < VALUE_QUADS; i++)
         total[i] = (float4)(0.0f);
 
@@ -218,7 +218,7 @@ void attention(
     if (row >= n_rows)
         return;
     out += out_at + ((ulong)row * (ulong)n_heads + head) * (ulong)VALUE_DIM;
-#pragma unroll
+    UNROLL
     for (int i = 0; i < VALUE_QUADS; i++) {
         float4 y = sum == 0.0f ? (float4)(0.0f) : total[i] / sum;
 #if VEC

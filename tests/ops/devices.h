@@ -115,22 +115,130 @@ static inline float *twin_bytes(struct tensor tensor)
     return values;
 }
 
-/* Runs `checks` on every OpenCL device in every stored type, or only on the devices whose name holds
- * TOTO_TEST_DEVICE. */
-static inline int devices_run(int (*checks)(const char *name))
+/* Both run an op: `args` is an array of two, the CPU's and the device's. */
+#define RUN(op, args) (cpu->ops->op(cpu, &(args)[0]), device->ops->op(device, &(args)[1]))
+/* A twin's tensor for the i-th of the two. */
+#define OF(twin) (i ? (twin).device : (twin).cpu)
+
+/* ---- Weights --------------------------------------------------------------------------------- */
+
+struct twin_weight {
+    struct weight *cpu, *device;
+    float *values;
+};
+
+static inline struct twin_weight weight_of(float *values, size_t n_out, size_t n_in)
+{
+    struct toto_error err;
+    struct twin_weight made = {.values = values};
+    struct weight_part part = {DTYPE_F32, values, n_out};
+    if (cpu->ops->weight_open(cpu, &part, 1, n_in, &made.cpu, &err) ||
+        device->ops->weight_open(device, &part, 1, n_in, &made.device, &err))
+        fail_msg("%s", err.message);
+    return made;
+}
+
+/* Of seven bits: every stored type holds them. */
+static inline struct twin_weight weight_random(size_t n_out, size_t n_in)
+{
+    float *values = mem_alloc(n_out * n_in * sizeof *values);
+    for (size_t i = 0; i < n_out * n_in; i++)
+        values[i] = (float)((int)(random_bits() % 255) - 127) / 128.0f;
+    return weight_of(values, n_out, n_in);
+}
+
+static inline void weight_end(struct twin_weight *weight)
+{
+    cpu->ops->weight_close(cpu, weight->cpu);
+    device->ops->weight_close(device, weight->device);
+    mem_free(weight->values);
+}
+
+/* ---- How much, and on what ------------------------------------------------------------------- */
+
+/* SMALL: each kernel variant once, with few shapes. TOTO_TEST_SIZE=tiny: what a simulator can take;
+ * TOTO_TEST_SIZE=wide: many shapes. */
+enum devices_size { TINY, SMALL, WIDE };
+
+static inline enum devices_size devices_size(void)
+{
+    const char *size = getenv("TOTO_TEST_SIZE");
+    if (size && strcmp(size, "wide") == 0)
+        return WIDE;
+    return size && strcmp(size, "tiny") == 0 ? TINY : SMALL;
+}
+
+/* What a test program has for devices. */
+struct devices_tests {
+    int (*checks)(const char *name);
+    void (*bench)(void);
+    bool typeless; /* no kernel reads or writes what is stored narrower: float32 will do */
+};
+
+/* Seconds of run(context) on the device: the median of batches of launches with one wait each, so
+ * that neither the wait nor, for work of more than some microseconds, the launches count. */
+static inline double device_seconds(void (*run)(void *), void *context)
+{
+    enum { BATCHES = 15 };
+    double times[BATCHES], start, once;
+    struct toto_error err;
+    size_t launches;
+    run(context);
+    device->ops->sync(device, &err);
+    start = clock_seconds();
+    run(context);
+    device->ops->sync(device, &err);
+    once = clock_seconds() - start;
+    launches = once > 0.01 ? 1 : once > 1e-5 ? (size_t)(0.01 / once) : 1000;
+    for (size_t i = 0; i < BATCHES; i++) {
+        start = clock_seconds();
+        for (size_t j = 0; j < launches; j++)
+            run(context);
+        if (device->ops->sync(device, &err)) {
+            fprintf(stderr, "%s\n", err.message);
+            exit(1);
+        }
+        times[i] = (clock_seconds() - start) / (double)launches;
+    }
+    qsort(times, BATCHES, sizeof *times, doubles_compare);
+    return times[BATCHES / 2];
+}
+
+/* As bench_print, with the stored type before the shape. */
+static inline void device_print(const char *op, const char *shape, double seconds, double work,
+                                const char *unit)
+{
+    char text[96];
+    snprintf(text, sizeof text, "%s %s", dtype_name(ocl_of(device)->dtype), shape);
+    bench_print(op, text, seconds, work, unit);
+}
+
+/* Bytes of a stored element, in 1e9. */
+static inline double stored_gigabytes(double n)
+{
+    return n * 1e-9 * (double)device->ops->element_bytes(device, TENSOR_ACTIVATION);
+}
+
+/* Runs the tests on every OpenCL device in every stored type, or only on the devices whose name
+ * holds TOTO_TEST_DEVICE, and in the type TOTO_TEST_DTYPE. Benchmarks leave processors out unless
+ * they are named. */
+static inline int devices_run(const struct devices_tests *tests, bool bench)
 {
     static const double epsilons[] = {0, 0x1p-11, 0x1p-8};
-    const char *only = getenv("TOTO_TEST_DEVICE");
+    const char *only = getenv("TOTO_TEST_DEVICE"), *only_type = getenv("TOTO_TEST_DTYPE");
     char why[256];
     size_t n;
     struct toto_error err;
     int failed = 0;
     const struct ocl_device *list = ocl_devices(&n, why);
     if (!n)
-        printf("no OpenCL device: %s\n", why);
+        printf("ok 1 - on OpenCL devices # SKIP %s\n", why);
     for (size_t i = 0; i < n; i++)
         for (int dtype = DTYPE_F32; dtype <= DTYPE_BF16; dtype++) {
-            if (only && !strstr(list[i].name, only))
+            if ((only && !strstr(list[i].name, only)) ||
+                (only_type && strcmp(only_type, dtype_name((enum dtype)dtype)) != 0) ||
+                (bench && !only && list[i].type == CL_DEVICE_TYPE_CPU) ||
+                (tests->typeless && dtype != DTYPE_F32))
                 continue;
             if (cpu_backend_open(0, &cpu, &err) ||
                 ocl_backend_open(&list[i], (enum dtype)dtype, 0, &device, &err)) {
@@ -138,11 +246,20 @@ static inline int devices_run(int (*checks)(const char *name))
                 return 1;
             }
             stored_epsilon = epsilons[dtype];
-            failed += checks(device->name);
+            if (!bench)
+                failed += tests->checks(device->name);
+            else if (tests->bench)
+                tests->bench();
             cpu->ops->close(cpu);
             device->ops->close(device);
         }
     return failed;
+}
+
+static inline int devices_main(int argc, char **argv, const struct devices_tests *tests)
+{
+    random_seed();
+    return devices_run(tests, argc > 1 && strcmp(argv[1], "--bench") == 0);
 }
 
 #endif

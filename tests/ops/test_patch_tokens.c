@@ -193,6 +193,8 @@ static void case_check(const struct token_case *c, const struct token_result *go
 
 /* ---- Cases ----------------------------------------------------------------------------------- */
 
+enum { MOST_SIZES = 5 };
+
 enum shape { PLAIN, HUGE_VALUES, TINY_VALUES, OFFSET, FINE_OFFSET, CONSTANT, MIXED, N_SHAPES };
 
 static float value_at(enum shape shape, size_t t)
@@ -267,13 +269,14 @@ static void cpu_check(const struct token_case *c)
     backend_stop(three);
 }
 
-static void all_cases(void (*check)(const struct token_case *))
+/* The first n_sizes of the sizes. */
+static void all_cases(void (*check)(const struct token_case *), size_t n_sizes)
 {
     static const struct {
         size_t patch, n_patches;
-    } sizes[] = {{32, 5}, {1, 150}, {4, 131}, {33, 64}, {16, 65}};
+    } sizes[MOST_SIZES] = {{32, 5}, {1, 150}, {4, 131}, {33, 64}, {16, 65}};
     for (int shape = 0; shape < N_SHAPES; shape++)
-        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (size_t i = 0; i < n_sizes; i++)
             for (size_t min_obs = 0; min_obs < 20; min_obs += 8) {
                 struct token_case *c = case_start((enum shape)shape, sizes[i].patch, sizes[i].n_patches, min_obs,
                                                   min_obs == 8 ? 2.5f : 0.0f);
@@ -318,13 +321,14 @@ static void test_examples(void **state)
 static void test_cpu(void **state)
 {
     (void)state;
-    all_cases(cpu_check);
+    all_cases(cpu_check, MOST_SIZES);
 }
 
 static void test_device(void **state)
 {
     (void)state;
-    all_cases(device_check);
+    static const size_t n_sizes[] = {[TINY] = 1, [SMALL] = 2, [WIDE] = MOST_SIZES};
+    all_cases(device_check, n_sizes[devices_size()]);
 }
 
 static int device_checks(const char *name)
@@ -333,9 +337,11 @@ static int device_checks(const char *name)
     return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_examples), cmocka_unit_test(test_cpu)};
-    random_seed();
-    return cmocka_run_group_tests_name("patch_tokens", tests, NULL, NULL) + devices_run(device_checks);
+    int failed = 0;
+    if (devices_size() != TINY)
+        failed = cmocka_run_group_tests_name("patch_tokens", tests, NULL, NULL);
+    return failed + devices_main(argc, argv, &(struct devices_tests){device_checks, NULL, false});
 }
