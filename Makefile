@@ -205,5 +205,5 @@ help:
 .PRECIOUS: $(BUILD)/tests/golden/make_toto1_base
 .DELETE_ON_ERROR:
 FORCE:
-.PHONY: all check check-unit check-ops check-kernels check-golden check-opencl check-cli check-source bench fuzz fuzzers install \
-	uninstall clean help FORCE
+.PHONY: all check check-unit check-ops check-kernels check-golden check-opencl check-cli check-source bench \
+	fuzz fuzzers install uninstall clean help FORCE

@@ -4,8 +4,7 @@
 # type only in loads and stores, so float16 and bfloat16 run where most of those are.
 #
 # Reads of uninitialised memory are looked for where Oclgrind 21.10 can: its plugin stops with a fatal
-# error on linear, attention, split_qkv and fold, and loses sight of structs that functions return,
-# so that all of causal_scale counts as uninitialised.
+# error on linear, attention, split_qkv and fold, and takes all of causal_scale for uninitialised.
 # Usage: oclgrind.sh FOLDER (of the built tests/ops; in the top-level folder)
 set -u
 folder=$1
