@@ -136,8 +136,9 @@ enum toto_status forecast_command(int argc, char **argv, struct toto_error *err)
     status = toto_forecast_plan(model, device, series, &options.forecast, &plan, err);
     if (status)
         goto done;
-    stage_done(&stages, "planned batches of %zu groups and %zu samples on %s, %zu threads",
-               plan.groups_per_batch, plan.samples_per_batch, plan.device, plan.n_threads);
+    stage_done(&stages, "planned batches of %zu groups and %zu samples in %.1f MB on %s, %zu threads",
+               plan.groups_per_batch, plan.samples_per_batch, 1e-6 * (double)plan.memory_bytes, plan.device,
+               plan.n_threads);
     if (options.dry_run) {
         print_plan(&plan, &options.forecast);
         goto done;
