@@ -31,6 +31,11 @@ static void mapping_lost(int signal_number, siginfo_t *info, void *context)
         stop(signal_number);
         return;
     }
+    /* Several threads may read there at once: the first one tells, the others wait for its exit. */
+    static volatile sig_atomic_t told;
+    if (__atomic_exchange_n(&told, 1, __ATOMIC_ACQ_REL))
+        for (;;)
+            pause();
     toto_writer_unlink_all();
     write_text("toto: ");
     write_text(path);
