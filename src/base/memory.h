@@ -19,6 +19,22 @@ char *mem_strdup(const char *text);
 bool size_mul(size_t a, size_t b, size_t *product);
 bool size_add(size_t a, size_t b, size_t *sum);
 
+static inline size_t size_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline size_t size_max(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* n rounded up to whole blocks. */
+static inline size_t size_round_up(size_t n, size_t block)
+{
+    return (n + block - 1) / block * block;
+}
+
 /* True if the last failed allocation of this thread was refused by the limit rather than the system. */
 bool mem_limit_hit(void);
 

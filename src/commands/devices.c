@@ -94,12 +94,6 @@ static enum toto_status json_print(const struct toto_device_info *devices, size_
     return TOTO_STATUS_OK;
 }
 
-static void print_log(void *user, enum toto_log_level level, const char *line)
-{
-    (void)user;
-    fprintf(stderr, "toto: %s%s\n", level == TOTO_LOG_WARN ? "warning: " : "", line);
-}
-
 enum toto_status devices_command(int argc, char **argv, struct toto_error *err)
 {
     static const struct command_help text = {
@@ -130,7 +124,7 @@ enum toto_status devices_command(int argc, char **argv, struct toto_error *err)
         (status = option_choice("-f/--format", format->sval[0], formats, 2, &choice, err)))
         goto done;
     toto_log_set(verbose->count ? TOTO_LOG_WARN + (unsigned)verbose->count : TOTO_LOG_WARN,
-                 print_log, NULL);
+                 command_print_log, NULL);
     status = toto_devices_list(&devices, &n_devices, err);
     if (status)
         goto done;

@@ -17,12 +17,6 @@ static double seconds_now(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static void print_log(void *user, enum toto_log_level level, const char *line)
-{
-    (void)user;
-    fprintf(stderr, "toto: %s%s\n", level == TOTO_LOG_WARN ? "warning: " : "", line);
-}
-
 /* Says the stages of a run, with -v alone. */
 struct stages {
     bool shown;
@@ -108,7 +102,7 @@ enum toto_status forecast_command(int argc, char **argv, struct toto_error *err)
     status = model_path_find(options.model, model_path, err);
     if (status)
         goto done;
-    toto_log_set(options.log_level, print_log, NULL);
+    toto_log_set(options.log_level, command_print_log, NULL);
     toto_memory_set_limit(options.memory);
     struct stages stages = {options.log_level >= TOTO_LOG_INFO, seconds_now()};
 

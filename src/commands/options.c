@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -344,4 +345,10 @@ enum toto_status option_names(const char *name, const char *text, const char ***
     *names = list;
     *n = count;
     return TOTO_STATUS_OK;
+}
+
+void command_print_log(void *user, enum toto_log_level level, const char *line)
+{
+    (void)user;
+    fprintf(stderr, "toto: %s%s\n", level == TOTO_LOG_WARN ? "warning: " : "", line);
 }

@@ -60,4 +60,7 @@ enum toto_status option_numbers(const char *name, const char *text, double least
 enum toto_status option_names(const char *name, const char *text, const char ***names, size_t *n,
                               struct toto_error *err);
 
+/* The library's messages on standard error; a toto_log_fn. */
+void command_print_log(void *user, enum toto_log_level level, const char *line);
+
 #endif

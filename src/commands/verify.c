@@ -105,12 +105,6 @@ static enum toto_status print_json(const struct report *report, struct toto_erro
     return TOTO_STATUS_OK;
 }
 
-static void print_log(void *user, enum toto_log_level level, const char *line)
-{
-    (void)user;
-    fprintf(stderr, "toto: %s%s\n", level == TOTO_LOG_WARN ? "warning: " : "", line);
-}
-
 /* ---- Devices and dtypes ------------------------------------------------------------------------------------ */
 
 struct choice {
@@ -296,7 +290,7 @@ enum toto_status verify_command(int argc, char **argv, struct toto_error *err)
     if (device->count)
         choice.device = device->sval[0];
     report.quiet = quiet->count > 0;
-    toto_log_set(quiet->count ? TOTO_LOG_ERROR : TOTO_LOG_WARN + (unsigned)verbose->count, print_log, NULL);
+    toto_log_set(quiet->count ? TOTO_LOG_ERROR : TOTO_LOG_WARN + (unsigned)verbose->count, command_print_log, NULL);
     if (!golden->count && (status = open_model(model_name->count ? model_name->sval[0] : NULL, &model, err)))
         goto done;
     choice.model = model;

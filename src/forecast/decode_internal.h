@@ -97,9 +97,4 @@ size_t context_sequences(struct decoder *decoder);
 size_t step_sequences(struct decoder *decoder, size_t step, size_t count);
 void draw_table(struct decoder *decoder, size_t step, size_t first_sample, size_t count);
 
-static inline size_t round_up(size_t n, size_t block)
-{
-    return (n + block - 1) / block * block;
-}
-
 #endif

@@ -222,8 +222,8 @@ void place_groups(struct decoder *decoder, const struct decode_group *groups, si
                            decoder->net->config->patch;
         size_t n_tokens = n_patches + (decoder->shape.labels ? 1 : 0);
         *place = (struct group_place){&groups[g], n_patches, n_tokens, row, read, slot, patch};
-        row += round_up(v * n_tokens, sizes->context_block);
-        read += round_up(v, sizes->read_block);
+        row += size_round_up(v * n_tokens, sizes->context_block);
+        read += size_round_up(v, sizes->read_block);
         slot += v * n_tokens;
         patch += v * n_patches;
     }
@@ -266,9 +266,9 @@ static void set_context_group(struct decoder *decoder, const struct group_place 
                  place->first_patch + (v + 1) * place->n_patches - 1);
     }
     const struct decode_sizes *sizes = &decoder->sizes;
-    for (size_t i = n_variates * n_tokens; i < round_up(n_variates * n_tokens, sizes->context_block); i++)
+    for (size_t i = n_variates * n_tokens; i < size_round_up(n_variates * n_tokens, sizes->context_block); i++)
         set_padding(host, place->first_row + i);
-    for (size_t i = n_variates; i < round_up(n_variates, sizes->read_block); i++)
+    for (size_t i = n_variates; i < size_round_up(n_variates, sizes->read_block); i++)
         set_read_padding(host, place->first_read + i);
 }
 

@@ -2,16 +2,6 @@
 #include "../base/memory.h"
 #include "decode_internal.h"
 
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t max_size(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 static size_t samples_of(const struct decode_shape *shape)
 {
     return shape->n_samples ? shape->n_samples : 1;
@@ -28,7 +18,7 @@ size_t decode_chunk(const struct backend *backend, const struct toto1_config *co
                     const struct decode_shape *shape, size_t n_samples)
 {
     size_t block = sample_block_of(backend, config, shape);
-    return min_size(round_up(n_samples ? n_samples : 1, block), samples_of(shape));
+    return size_min(size_round_up(n_samples ? n_samples : 1, block), samples_of(shape));
 }
 
 size_t decode_fold_steps(const struct toto1_config *config, const struct decode_shape *shape)
@@ -65,20 +55,20 @@ struct decode_sizes decode_sizes_of(const struct backend *backend, const struct 
     sizes.context_block = context_block_of(backend, config, shape, shape->max_patches);
     sizes.read_block = backend->ops->row_block(backend, v, config->d_model);
     sizes.sample_block = sample_block_of(backend, config, shape);
-    sizes.context_rows = shape->n_groups * round_up(v * sizes.max_tokens, sizes.context_block);
-    sizes.read_rows = shape->n_groups * round_up(v, sizes.read_block);
-    sizes.sample_stride = round_up(shape->chunk, sizes.sample_block);
+    sizes.context_rows = shape->n_groups * size_round_up(v * sizes.max_tokens, sizes.context_block);
+    sizes.read_rows = shape->n_groups * size_round_up(v, sizes.read_block);
+    sizes.sample_stride = size_round_up(shape->chunk, sizes.sample_block);
     sizes.sample_rows = sizes.variates * sizes.sample_stride;
 
     size_t drawn = sizes.n_patches_out - 1; /* patches that are fed back */
     bool steps = drawn > 0;
     sizes.step_tokens = shape->kv_cache ? 1 : sizes.max_tokens + drawn;
-    sizes.drawn_patches = shape->kv_cache ? min_size(drawn, 1) : drawn;
-    sizes.pass_rows = max_size(sizes.context_rows, steps ? sizes.sample_rows * sizes.step_tokens : 0);
-    sizes.pass_read_rows = max_size(sizes.read_rows, steps ? sizes.sample_rows : 0);
+    sizes.drawn_patches = shape->kv_cache ? size_min(drawn, 1) : drawn;
+    sizes.pass_rows = size_max(sizes.context_rows, steps ? sizes.sample_rows * sizes.step_tokens : 0);
+    sizes.pass_read_rows = size_max(sizes.read_rows, steps ? sizes.sample_rows : 0);
     sizes.context_slots = sizes.variates * sizes.max_tokens;
     sizes.n_slots = shape->kv_cache ? sizes.context_slots + sizes.sample_rows * drawn
-                                    : max_size(sizes.context_slots, sizes.pass_rows);
+                                    : size_max(sizes.context_slots, sizes.pass_rows);
     sizes.context_patches = sizes.variates * shape->max_patches;
     sizes.n_scaled = sizes.context_patches + sizes.sample_rows * sizes.drawn_patches;
     sizes.first_steps = steps ? patch : shape->horizon;
@@ -91,7 +81,7 @@ static size_t steps_extent(const struct toto1_config *config, const struct decod
 {
     size_t n = sizes->fold_steps < sizes->first_steps ? sizes->read_rows * sizes->first_steps : 0;
     if (sizes->n_patches_out > 1 && sizes->fold_steps == 0)
-        n = max_size(n, sizes->sample_rows * config->patch);
+        n = size_max(n, sizes->sample_rows * config->patch);
     return n * config->d_model;
 }
 
@@ -106,7 +96,7 @@ void decode_extents(const struct toto1_config *config, const struct decode_shape
     size_t read = sizes->pass_read_rows, cache = sizes->n_slots * d, n_time_layers = 0;
     for (size_t i = 0; i < config->n_layers; i++)
         n_time_layers += !toto1_layer_is_space(config, i);
-    size_t labels = shape->labels ? max_size(sizes->variates, sizes->sample_rows) : 0;
+    size_t labels = shape->labels ? size_max(sizes->variates, sizes->sample_rows) : 0;
     size_t step_rows = sizes->n_patches_out > 1 ? sizes->sample_rows : 0;
     size_t injected = shape->inject ? sizes->sample_rows * p : 0;
     size_t points = sizes->variates * shape->horizon;
@@ -121,7 +111,7 @@ void decode_extents(const struct toto1_config *config, const struct decode_shape
         [BUF_LOC_READ] = {TENSOR_F32, step_rows * p},
         [BUF_SCALE_READ] = {TENSOR_F32, step_rows * p},
         [BUF_STATES] = {TENSOR_SCALE_STATE, sizes->variates + sizes->sample_rows},
-        [BUF_SEQUENCES] = {TENSOR_I32, max_size(sizes->variates, sizes->sample_rows) * SEQUENCE},
+        [BUF_SEQUENCES] = {TENSOR_I32, size_max(sizes->variates, sizes->sample_rows) * SEQUENCE},
         [BUF_PATCHES] = {TENSOR_ACTIVATION, rows * p},
         [BUF_X] = {TENSOR_ACTIVATION, rows * d},
         [BUF_X_READ] = {TENSOR_ACTIVATION, read * d},

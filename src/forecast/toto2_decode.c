@@ -8,11 +8,6 @@
 
 /* ---- Sizes --------------------------------------------------------------------------------------------- */
 
-static size_t max_size(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 static size_t row_block_of(const struct backend *backend, const struct toto2_config *config, size_t variates,
                            size_t tokens)
 {
@@ -40,14 +35,14 @@ struct toto2_sizes toto2_sizes_of(const struct backend *backend, const struct to
     sizes.horizon_patches = (shape->horizon + config->patch - 1) / config->patch;
     sizes.block = block_of(shape, sizes.horizon_patches);
     sizes.patches = shape->max_patches + sizes.horizon_patches;
-    sizes.most_tokens = max_size(shape->max_patches, sizes.block < sizes.horizon_patches ? sizes.block : 0) +
+    sizes.most_tokens = size_max(shape->max_patches, sizes.block < sizes.horizon_patches ? sizes.block : 0) +
                         sizes.block;
     /* One block size for all passes of a series, from its first pass and its own rows. */
     sizes.row_block = row_block_of(backend, config, sizes.variates, shape->max_patches + sizes.block);
     sizes.read_block = row_block_of(backend, config, sizes.variates, sizes.block);
     size_t rows = sizes.variates * sizes.most_tokens, read = sizes.variates * sizes.block;
-    sizes.rows = shape->n_groups * ((rows + sizes.row_block - 1) / sizes.row_block * sizes.row_block);
-    sizes.read_rows = shape->n_groups * ((read + sizes.read_block - 1) / sizes.read_block * sizes.read_block);
+    sizes.rows = shape->n_groups * size_round_up(rows, sizes.row_block);
+    sizes.read_rows = shape->n_groups * size_round_up(read, sizes.read_block);
     sizes.sequences = shape->n_groups * sizes.variates;
     sizes.slots = sizes.sequences * sizes.patches;
     return sizes;
@@ -79,7 +74,7 @@ static void extents_of(const struct toto2_config *config, const struct toto2_siz
         [T2_CAPS] = {TENSOR_F32, sizes->sequences * 2},
         [T2_X] = {TENSOR_ACTIVATION, rows * d},
         [T2_X_READ] = {TENSOR_ACTIVATION, read * d},
-        [T2_Y] = {TENSOR_ACTIVATION, rows * max_size(d, out_width)},
+        [T2_Y] = {TENSOR_ACTIVATION, rows * size_max(d, out_width)},
         [T2_Z] = {TENSOR_ACTIVATION, rows * (q_width + k_width + v_width)},
         [T2_Q] = {TENSOR_ACTIVATION, rows * q_width},
         [T2_H] = {TENSOR_ACTIVATION, rows * config->d_ff},

@@ -96,11 +96,6 @@ static struct tensor put(struct toto2_decoder *decoder, enum toto2_buffer buffer
 /* Elements of an I32 tensor that n row structs of this type fill. */
 #define ROW_INTS(type, n) ((n) * sizeof(type) / sizeof(int32_t))
 
-static size_t round_up(size_t n, size_t block)
-{
-    return (n + block - 1) / block * block;
-}
-
 /* ---- Sequences --------------------------------------------------------------------------------------- */
 
 /* Values, masks and empty patches of one sequence: the context, whose last patch counts as observed for targets, then
@@ -275,8 +270,8 @@ static void set_group(struct toto2_decoder *decoder, struct toto2_place *place, 
         for (size_t i = 0; i < step.count; i++)
             set_read(decoder, place, v, i, n_tokens, step.count);
     }
-    *n_rows += round_up(own, sizes->row_block);
-    *n_read += round_up(own_read, sizes->read_block);
+    *n_rows += size_round_up(own, sizes->row_block);
+    *n_read += size_round_up(own_read, sizes->read_block);
     for (size_t row = place->first_row + own; row < *n_rows; row++) {
         host->tokens[row] = host->space_tokens[row] = padding_token;
         host->time[row] = host->space[row] = padding_attention;

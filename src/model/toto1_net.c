@@ -224,13 +224,7 @@ void toto1_net_close(struct toto1_net *net)
     if (!net->transformer.backend)
         return;
     struct backend *backend = net->transformer.backend;
-    for (size_t i = 0; i < net->config->n_layers; i++) {
-        const struct transformer_layer *layer = &net->transformer.layers[i];
-        backend->ops->weight_close(backend, layer->qkv);
-        backend->ops->weight_close(backend, layer->o);
-        backend->ops->weight_close(backend, layer->mlp0);
-        backend->ops->weight_close(backend, layer->mlp2);
-    }
+    transformer_close_layers(&net->transformer);
     backend->ops->weight_close(backend, net->patch);
     backend->ops->weight_close(backend, net->unembed);
     backend->ops->weight_close(backend, net->heads);
@@ -240,6 +234,5 @@ void toto1_net_close(struct toto1_net *net)
     backend->ops->free(backend, &net->transformer.rope.cos_sin);
     backend->ops->free(backend, &net->transformer.rope.xpos);
     backend->ops->free(backend, &net->folded_bias);
-    mem_free(net->transformer.layers);
     *net = (struct toto1_net){.config = NULL};
 }

@@ -7,11 +7,6 @@
 /* exp(0.8 ln sqrt(2 / (1 - 1/pi)) + 0.2 ln 2): unit scaling of SiLU in the residual MLPs. */
 static const float SILU_GAIN = 1.7667829483123283f;
 
-static size_t max_size(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
 static size_t qkv_width(const struct toto2_config *config)
 {
     return config->qk_dim * config->n_heads + (config->qk_dim + config->v_dim) * config->n_groups;
@@ -101,8 +96,8 @@ static enum toto_status load_tensors(struct toto2_net *net, const struct toto2_t
     const struct toto2_config *config = net->config;
     struct backend *backend = net->transformer.backend;
     struct vector_loader loader;
-    size_t longest = max_size(max_size(4 * config->d_model, TOTO2_QUANTILES * config->patch),
-                              max_size(qkv_width(config), 2 * config->d_ff));
+    size_t longest = size_max(size_max(4 * config->d_model, TOTO2_QUANTILES * config->patch),
+                              size_max(qkv_width(config), 2 * config->d_ff));
     enum toto_status status =
         vector_loader_open(backend, count_vectors(config), longest, &loader, err);
     if (status != TOTO_STATUS_OK)
@@ -227,19 +222,12 @@ void toto2_net_close(struct toto2_net *net)
     struct backend *backend = net->transformer.backend;
     if (!backend)
         return;
-    for (size_t i = 0; i < net->config->n_layers; i++) {
-        const struct transformer_layer *layer = &net->transformer.layers[i];
-        backend->ops->weight_close(backend, layer->qkv);
-        backend->ops->weight_close(backend, layer->o);
-        backend->ops->weight_close(backend, layer->mlp0);
-        backend->ops->weight_close(backend, layer->mlp2);
-    }
+    transformer_close_layers(&net->transformer);
     close_mlp(backend, &net->patch_proj);
     close_mlp(backend, &net->head);
     backend->ops->free(backend, &net->vectors);
     backend->ops->free(backend, &net->transformer.rope.cos_sin);
     backend->ops->free(backend, &net->transformer.rope.xpos);
-    mem_free(net->transformer.layers);
     *net = (struct toto2_net){.config = NULL};
 }
 

@@ -1,6 +1,8 @@
 /* Transformer: the layers that both families share. */
 #include "transformer.h"
 
+#include "../base/memory.h"
+
 void transformer_count_layers(struct transformer *transformer)
 {
     transformer->n_time_layers = 0;
@@ -11,6 +13,20 @@ void transformer_count_layers(struct transformer *transformer)
         transformer->layers[i].cache = transformer->n_time_layers++;
         transformer->last_time_layer = i;
     }
+}
+
+void transformer_close_layers(struct transformer *transformer)
+{
+    struct backend *backend = transformer->backend;
+    for (size_t i = 0; i < transformer->n_layers; i++) {
+        const struct transformer_layer *layer = &transformer->layers[i];
+        backend->ops->weight_close(backend, layer->qkv);
+        backend->ops->weight_close(backend, layer->o);
+        backend->ops->weight_close(backend, layer->mlp0);
+        backend->ops->weight_close(backend, layer->mlp2);
+    }
+    mem_free(transformer->layers);
+    transformer->layers = NULL;
 }
 
 size_t transformer_qkv_width(const struct transformer *transformer)

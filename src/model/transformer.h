@@ -82,6 +82,9 @@ struct hidden {
 /* Numbers the time layers (layers' is_space must be set). */
 void transformer_count_layers(struct transformer *transformer);
 
+/* Closes the weights of all layers and frees the layers. */
+void transformer_close_layers(struct transformer *transformer);
+
 /* Columns of a projection to queries, keys and values. */
 size_t transformer_qkv_width(const struct transformer *transformer);
 
