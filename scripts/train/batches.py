@@ -143,7 +143,7 @@ class SegmentMaker:
             moved = ((z - z.gather(1, back)).abs() * both).sum(1, keepdim=True)
             return moved / both.sum(1, keepdim=True).clamp_min(1)
 
-        return 1 / (torch.minimum(move(period), move(torch.full_like(period, 8.0))) + 0.05)
+        return 1 / (torch.minimum(move(period), move(torch.full_like(period, 8.0))) + 0.025)
 
     def make(self, draw):
         n, k, p = self.n, self.k, self.patch

@@ -165,11 +165,13 @@ class Network(nn.Module):
     def forward(self, z, hidden, masks, rotary):
         """z, hidden [rows, S, p]: scaled values (0 where hidden) and 1 where hidden. Returns [rows, S, p, 9]: what token
         i says of patch i + 1, in asinh space."""
-        x = self.patch_proj(torch.cat((z, hidden), -1)).float()
+        exact = torch.autocast(z.device.type, enabled=False)  # values and quantiles need more digits than bfloat16 has
+        with exact:
+            x = self.patch_proj(torch.cat((z, hidden), -1))
         for layer in self.layers:
             x = layer(x, masks, rotary)
         x = rms_norm(x)
-        with torch.autocast(x.device.type, enabled=False):  # quantiles need more digits than bfloat16 has
+        with exact:
             y = self.head(x)
         return y.unflatten(-1, (self.shape.patch, len(LEVELS)))
 

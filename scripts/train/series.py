@@ -211,7 +211,8 @@ class SeriesMaker:
         e = self.shocks(draw, n)
         jumps = e * (draw.uniform(n, self.steps) < draw.log_between(0.005, 0.2, n)) * 4
         e = torch.where(draw.coin(0.12, n), jumps, e) * on
-        persistence = torch.where(draw.coin(0.5, n), torch.zeros(n, 1, device=self.device), draw.between(0.2, 0.97, n))
+        persistence = torch.where(draw.coin(0.7, n), draw.between(0.2, 0.95, n), 1 - draw.log_between(0.002, 0.05, n))
+        persistence = torch.where(draw.coin(0.4, n), torch.zeros_like(persistence), persistence)
         e = filtered(e, torch.exp(self.t * torch.log(persistence.clamp_min(1e-6))))
         e = unit(e, on) * on
         drift = torch.where(draw.coin(0.4, n), draw.normal(n, 1) * 0.5, torch.zeros(n, 1, device=self.device))
@@ -300,7 +301,7 @@ class SeriesMaker:
         noise_size = torch.exp(draw.between(-4.6, 0.7, n))
         y = season * torch.exp(0.7 * draw.normal(n, 1)) * size + cycle
         y = y + self.trend(draw, n, on) * torch.exp(1.0 * draw.normal(n, 1)) * (draw.uniform(n, 1) < trendy * 0.75)
-        walks = draw.uniform(n, 1) < 0.12 + 0.25 * trendy
+        walks = draw.uniform(n, 1) < 0.15 + 0.32 * trendy
         y = y + self.walk(draw, n, on) * torch.exp(0.9 * draw.normal(n, 1) - 0.3) * walks
         smoothing = draw.coin(0.3 if steps <= 1280 else 0.12, n)
         y = y + self.smoothing(draw, n, fast, on) * noise_size * smoothing
@@ -327,7 +328,7 @@ class SeriesMaker:
         t, steps = self.t, self.steps
         rare = draw.uniform(n, steps) < 1.5 / self.life
         shift = torch.cumsum(draw.normal(n, steps) * rare, 1)
-        y = torch.where(draw.coin(0.12, n), y + shift * torch.exp(0.5 * draw.normal(n, 1)), y)
+        y = torch.where(draw.coin(0.15, n), y + shift * torch.exp(0.5 * draw.normal(n, 1)), y)
         hit = (draw.uniform(n, steps) < draw.log_between(0.002, 0.03, n)).float()
         side = torch.where(draw.coin(0.5, n), torch.sign(draw.normal(n, steps)), torch.sign(draw.normal(n, 1)))
         blow = hit * side * torch.exp(0.7 * draw.normal(n, steps)) * draw.log_between(0.5, 6, n)
@@ -343,7 +344,7 @@ class SeriesMaker:
         return torch.where(draw.coin(0.03, n), torch.where(stop, low, y), y)
 
     def link(self, draw, n, y, on, family, period, seasonal):
-        """What is measured of the process: itself, its exponential, counts, a share, what is above zero, rounded."""
+        """What is measured of the process: itself, its exponential, what is above zero, a share, counts, sums, rounded."""
         t = self.t
         z = unit(y, on).nan_to_num(0, 0, 0)
         spread = draw.log_between(0.04, 1.3, n)
@@ -357,8 +358,13 @@ class SeriesMaker:
         some = draw.uniform(n, self.steps) < draw.between(0.08, 0.8, n)
         intermittent = torch.where(some, torch.ceil(rate * torch.exp(0.5 * draw.normal(n, self.steps))), 0.0)
         clipped = torch.minimum(torch.maximum(z, draw.between(-3, -0.3, n)), draw.between(0.3, 3, n))
-        kind = draw.pick((0.36, 0.15, 0.28, 0.035, 0.035, 0.075, 0.035, 0.03), n)
-        for i, other in enumerate((z + level, grown, shifted, share, counts, intermittent, clipped), 1):
+        rise = torch.relu(z + draw.between(-1, 3, n)) * torch.exp(draw.between(-3, 3, n) * self.x)
+        total = torch.cumsum(rise * on, 1)
+        total = total / total.amax(1, keepdim=True).clamp_min(1e-6)
+        kind = draw.pick((0.35, 0.15, 0.27, 0.035, 0.035, 0.075, 0.035, 0.025, 0.025), n)
+        economic = (self.trendiness[family] > 0.75) & draw.coin(0.18, n)
+        kind = torch.where(economic, torch.full_like(kind, 2), kind)
+        for i, other in enumerate((z + level, grown, shifted, share, counts, intermittent, clipped, total), 1):
             y = torch.where(kind == i, other, y)
         # Months have unequal lengths and business days.
         step = (t + torch.floor(draw.uniform(n, 1) * 336)).long() % 336

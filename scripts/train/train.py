@@ -21,11 +21,13 @@ def options():
     p.add_argument("--resume", metavar="FILE", help="a state.pt to go on from, with the same other options")
     p.add_argument("--steps", type=int, default=30000, help="length of the schedule")
     p.add_argument("--stop", type=int, help="stop (and save) at this step of the schedule")
+    p.add_argument("--time-limit", type=float, default=math.inf, metavar="S",
+                   help="stop (and save) after about S seconds; the schedule does not change, so --resume goes on with it")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--patch", type=int, default=16)
-    p.add_argument("--width", type=int, default=256)
-    p.add_argument("--heads", type=int, default=4)
-    p.add_argument("--layers", type=int, default=4)
+    p.add_argument("--width", type=int, default=192)
+    p.add_argument("--heads", type=int, default=6)
+    p.add_argument("--layers", type=int, default=8)
     p.add_argument("--group", type=int, default=4, help="layers a group, the last over variates")
     p.add_argument("--d-ff", type=int)
     p.add_argument("--blocks", default="4,3,3,3,3",
@@ -193,11 +195,21 @@ class Run:
                 seen, norms = [], []
                 if not math.isfinite(loss):
                     raise SystemExit("train.py: the loss is not finite at step %d" % (step + 1))
+                if self.out_of_time(began):
+                    stop = step + 1
+                    break
             if o.eval_every and (step + 1) % o.eval_every == 0 and step + 1 < stop:
                 self.evaluate()
         self.evaluate(o.scores)
         if self.rank == 0:
             self.save(stop, history)
+
+    def out_of_time(self, began):
+        """Whether the first process's time is over: all must stop at one step."""
+        over = torch.tensor(float(time.time() - began > self.o.time_limit), device=self.device)
+        if self.world > 1:
+            torch.distributed.broadcast(over, 0)
+        return bool(over)
 
     def evaluate(self, file=None):
         if self.rank:
