@@ -185,10 +185,12 @@ class Run:
             self.network.zero_grad(set_to_none=True)
             seen.append(self.gradients(step))
             norms.append(torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0))
+            for p in self.network.parameters():  # a batch that overflows is passed over
+                p.grad = torch.where(torch.isfinite(norms[-1]), p.grad, torch.zeros_like(p.grad))
             share = schedule(step, o.steps, o.decay_from)
             self.optimiser.step(o.rate * share, o.adam_rate * share)
             if (step + 1) % o.log_every == 0 or step + 1 == stop:
-                loss, norm = float(torch.stack(seen).mean()), float(torch.stack(norms).mean())
+                loss, norm = float(torch.stack(seen).nanmean()), float(torch.stack(norms).nanmean())
                 history.append((step + 1, "%.6f" % loss))
                 self.say("step %d loss %.5f norm %.3f rate %.2e %.1f s" % (
                     step + 1, loss, norm, o.rate * share, time.time() - began))
