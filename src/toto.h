@@ -118,6 +118,20 @@ struct toto_series;
 enum toto_status toto_series_make(const struct toto_table *table, const struct toto_series_options *options,
                                   struct toto_series **series, struct toto_error *err);
 void toto_series_free(struct toto_series *series);
+
+/* Variates that a program holds, on one grid of steps; borrowed for the time of the call. */
+struct toto_values {
+    const char *const *ids; /* [n_variates]: names; that of a group's first variate and the seed set its draws */
+    size_t n_variates, n_steps; /* at least 1 of each */
+    const float *values;    /* [n_variates][n_steps]; NAN: missing */
+};
+
+/* Series of n groups of variates, without a table: the variates of a group see each other, unless options->group is
+ * NONE. Their time is the number of the step, from 0. An infinite value is TOTO_STATUS_DATA; a variate may be missing
+ * as a whole. options NULL: all defaults; future_steps and on_error have no say. */
+enum toto_status toto_series_from_values(const struct toto_values *groups, size_t n_groups,
+                                         const struct toto_series_options *options,
+                                         struct toto_series **series, struct toto_error *err);
 size_t toto_series_count(const struct toto_series *series);      /* variates that will be written */
 size_t toto_series_bad_count(const struct toto_series *series);  /* skipped or written as null */
 
