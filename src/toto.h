@@ -124,6 +124,7 @@ struct toto_values {
     const char *const *ids; /* [n_variates]: names; that of a group's first variate and the seed set its draws */
     size_t n_variates, n_steps; /* at least 1 of each */
     const float *values;    /* [n_variates][n_steps]; NAN: missing */
+    size_t stride;          /* values from one variate to the next; 0: n_steps */
 };
 
 /* Series of n groups of variates, without a table: the variates of a group see each other, unless options->group is
@@ -274,6 +275,46 @@ struct toto_forecaster {
 /* Told from time to time how far a scoring is. */
 typedef void toto_progress(void *user, size_t done, size_t total);
 
+/* The benchmark of long sequence forecasting (LSF): a table of variates, standardised by its first rows. */
+struct toto_lsf;
+
+struct toto_lsf_split {
+    size_t train, val, test; /* rows; all 0: as the file's name says */
+};
+
+/* Reads a CSV file with a column of times and a column a variate, its rows in the order of time. A file named ETTh1,
+ * ETTh2, ETTm1, ETTm2, weather or electricity knows its split; any other name without a split is TOTO_STATUS_USAGE.
+ * Each variate is standardised by the mean and the standard deviation (n - 1) of its train rows. TOTO_STATUS_DATA: too
+ * few rows, a cell that is no number, a variate that is constant or missing in the train rows. */
+enum toto_status toto_lsf_open(const char *path, const struct toto_lsf_split *split, struct toto_lsf **data,
+                               struct toto_error *err);
+void toto_lsf_free(struct toto_lsf *data);
+const char *toto_lsf_name(const struct toto_lsf *data); /* the file's name without folder and extension */
+
+struct toto_lsf_options {
+    size_t horizon, context, stride; /* steps; stride: from one window to the next */
+    enum toto_group group;           /* ALL (AUTO too): all variates see each other; NONE: each is alone */
+    struct toto_forecast_options forecast; /* its horizon, point and quantiles have no say */
+    toto_progress *progress;         /* of windows; NULL: none */
+    void *user;
+};
+
+/* Horizon 96, context 2048, stride 512, all variates together, 256 samples with seed 59. */
+struct toto_lsf_options toto_lsf_defaults(void);
+
+struct toto_lsf_score {
+    size_t n_windows;
+    uint64_t n_values; /* forecasts that were compared with a value: missing ones are left out */
+    double mae, mse;   /* over all of them at once, in standardised units */
+};
+
+/* Scores the point forecasts of all windows of the test rows. The point forecast of Toto 1.0 is the mean forecast where
+ * n_samples is 0, else the sample number round(0.5 (n_samples - 1)) in ascending order, halves to the even; that of Toto
+ * 2.0 the median. The score is the same to the bit whatever the batches. */
+enum toto_status toto_lsf_run(const struct toto_lsf *data, const struct toto_forecaster *forecaster,
+                              const struct toto_lsf_options *options, struct toto_lsf_score *score,
+                              struct toto_error *err);
+
 /* Scores of a backtest; man/toto-eval.1 defines them. Those after these are the coverage of each level. */
 enum toto_metric {
     TOTO_METRIC_MAE,
@@ -403,5 +444,33 @@ enum toto_status toto_writer_close(struct toto_writer *writer, struct toto_error
 void toto_writer_abort(struct toto_writer *writer);
 /* Removes temporary files of all open writers; safe in a signal handler. */
 void toto_writer_unlink_all(void);
+
+/* ---- Output: scores become text -------------------------------------------------------------------- */
+
+enum toto_scores_format {
+    TOTO_SCORES_TABLE, /* columns for a person, numbers to four decimals */
+    TOTO_SCORES_CSV,   /* numbers that read back to the same double */
+    TOTO_SCORES_JSON,  /* {"toto": VERSION, "scores": [{COLUMN: VALUE, ...}, ...]}, numbers as in CSV */
+    TOTO_SCORES_MD,    /* a table of GitHub's Markdown, numbers as in TABLE */
+};
+
+struct toto_cell {
+    enum { TOTO_CELL_TEXT, TOTO_CELL_COUNT, TOTO_CELL_REAL } kind;
+    const char *text;  /* borrowed for the time of the call */
+    uint64_t count;
+    double real;       /* not finite: nothing; "-" for a person, null in JSON */
+};
+
+struct toto_scores;
+
+/* A table of scores. path NULL or "-": standard output; else written aside and renamed by close. columns: borrowed
+ * until close or abort. */
+enum toto_status toto_scores_open(const char *path, enum toto_scores_format format, const char *const *columns,
+                                  size_t n_columns, struct toto_scores **scores, struct toto_error *err);
+/* Adds a row of n_columns cells; nothing is written before close. */
+enum toto_status toto_scores_add(struct toto_scores *scores, const struct toto_cell *cells, struct toto_error *err);
+/* Writes the table, renames the file. On failure the temporary file is removed. Frees the table either way. */
+enum toto_status toto_scores_close(struct toto_scores *scores, struct toto_error *err);
+void toto_scores_abort(struct toto_scores *scores); /* for a run that failed; takes NULL */
 
 #endif

@@ -55,6 +55,11 @@ enum toto_status option_choice(const char *name, const char *text, const char *c
 enum toto_status option_numbers(const char *name, const char *text, double least, double most,
                                 double **values, size_t *n, struct toto_error *err);
 
+/* Whole decimal numbers between commas, each in [least, most] and, if `distinct`, different from the others. *values is
+ * malloc'd. */
+enum toto_status option_integers(const char *name, const char *text, uint64_t least, uint64_t most, bool distinct,
+                                 size_t **values, size_t *n, struct toto_error *err);
+
 /* Names between commas, none empty. A name that holds a comma stands between double quotes. The block
  * *names holds the texts too; free() it. */
 enum toto_status option_names(const char *name, const char *text, const char ***names, size_t *n,

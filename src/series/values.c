@@ -31,7 +31,7 @@ static enum toto_status add_group(struct toto_series *series, const struct toto_
         return toto_fail_memory(err, "the series", fits ? bytes : SIZE_MAX);
     for (size_t v = 0; v < n; v++) {
         const char *id = from->ids[first + v];
-        const float *own = from->values + (first + v) * from->n_steps;
+        const float *own = from->values + (first + v) * (from->stride ? from->stride : from->n_steps);
         for (size_t i = 0; i < from->n_steps; i++)
             if (isinf(own[i]))
                 return toto_fail(err, TOTO_STATUS_DATA, "series \"%.60s\": point %zu is not finite", id, i);

@@ -433,7 +433,7 @@ static void test_values(void **state)
     (void)state;
     static const char *const names[] = {"a", "b"}, *const other[] = {"c"};
     const float ab[] = {1, NAN, 3, NAN, NAN, NAN, NAN, NAN, 9, NAN}, c[] = {5, 6};
-    const struct toto_values groups[] = {{names, 2, 5, ab}, {other, 1, 2, c}};
+    const struct toto_values groups[] = {{names, 2, 5, ab, 0}, {other, 1, 2, c, 0}};
     struct toto_series *series = must_make_values(groups, 2, NULL);
     assert_int_equal(toto_series_count(series), 3);
     assert_int_equal(series->n_groups, 2);
@@ -457,6 +457,13 @@ static void test_values(void **state)
     assert_points(series, 1, "0? 0? 9 9?");
     assert_points(series, 2, "5 6");
     toto_series_free(series);
+
+    /* The first steps of a wider array. */
+    const struct toto_values cut = {names, 2, 4, ab, 5};
+    series = must_make_values(&cut, 1, NULL);
+    assert_points(series, 0, "1 1? 3 3?");
+    assert_points(series, 1, "0? 0? 0? 9");
+    toto_series_free(series);
     assert_int_equal(toto_memory_used(), 0);
 }
 
@@ -476,7 +483,7 @@ static void test_values_errors(void **state)
     (void)state;
     static const char *const names[] = {"a"};
     const float points[] = {1, INFINITY};
-    struct toto_values values = {names, 1, 2, points};
+    struct toto_values values = {names, 1, 2, points, 0};
     assert_values_fail(&values, NULL, TOTO_STATUS_DATA, "\"a\": point 1 is not finite");
     assert_values_fail(&values, &(struct toto_series_options){.group = TOTO_GROUP_COLUMN},
                        TOTO_STATUS_USAGE, "column");
