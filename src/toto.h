@@ -315,6 +315,68 @@ enum toto_status toto_lsf_run(const struct toto_lsf *data, const struct toto_for
                               const struct toto_lsf_options *options, struct toto_lsf_score *score,
                               struct toto_error *err);
 
+/* Scores of a backtest; man/toto-eval.1 defines them. Those after these are the coverage of each level. */
+enum toto_metric {
+    TOTO_METRIC_MAE,
+    TOTO_METRIC_MSE,
+    TOTO_METRIC_RMSE,
+    TOTO_METRIC_SMAPE,
+    TOTO_METRIC_MASE,
+    TOTO_METRIC_RMSSE,
+    TOTO_METRIC_WQL,
+    TOTO_N_METRICS,
+};
+
+/* Rolling windows of the series of a table: forecasts from origins whose outcome is known. */
+struct toto_backtest;
+
+struct toto_backtest_options {
+    size_t horizon;          /* steps that are forecast from each origin, at least 1 */
+    size_t n_windows;        /* origins of a series, at least 1: the last ones */
+    size_t step;             /* steps from one origin to the next; 0: the horizon */
+    size_t season;           /* steps of a season; 0: of each series, as the step of its times says */
+    const double *quantiles; /* of the weighted quantile loss, each in [0, 1]; borrowed for the time of the call */
+    size_t n_quantiles;
+    const double *levels;    /* in percent, whose coverage is counted; borrowed too */
+    size_t n_levels;
+};
+
+/* Plans windows: the outcome of the last ends at the last row of its series (of a group: at its latest row). What stands
+ * behind an origin has no say in what is made of the rows before it. series: as toto_series_make takes them; context and
+ * fill are those of a window. A series without room for one window is bad (see on_error); one with room for fewer is
+ * scored by those that fit, and a warning tells. */
+enum toto_status toto_backtest_make(const struct toto_table *table, const struct toto_series_options *series,
+                                    const struct toto_backtest_options *options, struct toto_backtest **backtest,
+                                    struct toto_error *err);
+void toto_backtest_free(struct toto_backtest *backtest);
+size_t toto_backtest_window_count(const struct toto_backtest *backtest); /* of all groups */
+size_t toto_backtest_bad_count(const struct toto_backtest *backtest);    /* series skipped or reported as missing */
+
+/* A series' scores, [TOTO_N_METRICS + n_levels]; NAN where there is none, its divisor being 0. */
+struct toto_backtest_score {
+    const char *id;
+    size_t season, n_windows, n_points; /* windows and points whose outcome is known */
+    size_t n_unscaled;       /* windows without a scale, which MASE and RMSSE leave out */
+    double *scores;
+    double *relative;        /* divided by that of seasonal naive; WQL: by the loss of its point forecast */
+};
+
+struct toto_backtest_report {
+    size_t n_series, n_scores;
+    struct toto_backtest_score *series; /* in order of first appearance */
+    struct toto_backtest_score mean;    /* over the series that have the score; its counts are sums, its season 0 */
+    double *geometric_mean;             /* [n_scores] over series, of relative; a ratio below 0.01 counts as 0.01 */
+    size_t *n_scored, *n_related;       /* [n_scores] series that the means of scores and of relative are over */
+};
+
+/* Forecasts all windows and scores them. Of options, which are the model's, horizon and quantiles have no say. The
+ * report is the caller's, to free by toto_backtest_report_free; its ids live as long as the backtest. The scores are the
+ * same to the bit whatever the batches. progress NULL: none. */
+enum toto_status toto_backtest_run(const struct toto_backtest *backtest, const struct toto_forecaster *forecaster,
+                                   const struct toto_forecast_options *options, toto_progress *progress, void *user,
+                                   struct toto_backtest_report **report, struct toto_error *err);
+void toto_backtest_report_free(struct toto_backtest_report *report);
+
 /* ---- Self-test ----------------------------------------------------------------------------------- */
 
 enum toto_verdict { TOTO_VERDICT_PASSED, TOTO_VERDICT_FAILED, TOTO_VERDICT_SKIPPED, TOTO_VERDICT_SHOWN };
