@@ -8,14 +8,14 @@
 #include "eval_options.h"
 #include "options.h"
 
-enum { MOST_DATA = 64, MOST_STEPS = 1000000, OWN_ENTRIES = 5 };
+enum { MOST_DATA = 64, MOST_STEPS = 1000000, OWN_ENTRIES = 6 };
 
 static const char *const columns[] = {"model", "dataset", "horizon", "context", "stride", "windows", "mae", "mse"};
 
 enum { N_COLUMNS = sizeof columns / sizeof *columns };
 
 struct entries {
-    struct arg_str *data, *horizon, *context, *stride, *split;
+    struct arg_str *data, *horizon, *context, *stride, *split, *season;
     struct eval_entries shared;
 };
 
@@ -70,7 +70,7 @@ static enum toto_status read_split(const char *text, struct toto_lsf_split *spli
 static enum toto_status read_options(const struct entries *t, struct lsf_options *o, struct toto_error *err)
 {
     static const char all_horizons[] = "96,192,336,720";
-    uint64_t context = o->run.context, stride = o->run.stride;
+    uint64_t context = o->run.context, stride = o->run.stride, season = 0;
     enum toto_status status = read_data(t->data, o, err);
     if (status)
         return status;
@@ -80,10 +80,13 @@ static enum toto_status read_options(const struct entries *t, struct lsf_options
          (status = option_integer("--context", t->context->sval[0], 1, MOST_STEPS, &context, err))) ||
         (t->stride->count &&
          (status = option_integer("--stride", t->stride->sval[0], 1, MOST_STEPS, &stride, err))) ||
+        (t->season->count &&
+         (status = option_integer("--season", t->season->sval[0], 1, MOST_STEPS, &season, err))) ||
         (t->split->count && (status = read_split(t->split->sval[0], &o->split, err))))
         return status;
     o->run.context = (size_t)context;
     o->run.stride = (size_t)stride;
+    o->run.season = (size_t)season;
     o->shared.forecast = o->run.forecast;
     status = eval_options_read(&t->shared, &o->shared, err);
     o->run.group = o->shared.group;
@@ -196,8 +199,9 @@ enum toto_status eval_lsf_command(int argc, char **argv, struct toto_error *err)
         .context = arg_str0(NULL, "context", "N", "the last N rows before a window are read; default: 2048"),
         .stride = arg_str0(NULL, "stride", "N", "rows from one window to the next; default: 512"),
         .split = arg_str0(NULL, "split", "TRAIN,VAL,TEST", "rows of each part; default: by the file's name"),
+        .season = arg_str0(NULL, "season", "N", "rows of seasonal-naive's season; default: by the times"),
     };
-    void *table[OWN_ENTRIES + EVAL_ENTRIES + 1] = {t.data, t.horizon, t.context, t.stride, t.split};
+    void *table[OWN_ENTRIES + EVAL_ENTRIES + 1] = {t.data, t.horizon, t.context, t.stride, t.split, t.season};
     size_t n = eval_entries_make(&t.shared, "same seed, same bytes; default: 59", table, OWN_ENTRIES);
     struct lsf_options options = {.run = toto_lsf_defaults()};
     bool helped;
