@@ -8,14 +8,14 @@
 #include "eval_options.h"
 #include "options.h"
 
-enum { MOST_DATA = 64, MOST_STEPS = 1000000, OWN_ENTRIES = 6 };
+enum { MOST_DATA = 64, MOST_STEPS = 1000000, OWN_ENTRIES = 7 };
 
 static const char *const columns[] = {"model", "dataset", "horizon", "context", "stride", "windows", "mae", "mse"};
 
 enum { N_COLUMNS = sizeof columns / sizeof *columns };
 
 struct entries {
-    struct arg_str *data, *horizon, *context, *stride, *split, *group;
+    struct arg_str *data, *horizon, *context, *stride, *split, *season, *group;
     struct eval_entries shared;
 };
 
@@ -78,6 +78,7 @@ static enum toto_status read_options(const struct entries *t, struct lsf_options
                                   MOST_STEPS, true, &o->horizons, &o->n_horizons, err)) ||
         (status = entry_size(t->context, "--context", 1, MOST_STEPS, &o->run.context, err)) ||
         (status = entry_size(t->stride, "--stride", 1, MOST_STEPS, &o->run.stride, err)) ||
+        (status = entry_size(t->season, "--season", 1, MOST_STEPS, &o->run.season, err)) ||
         (status = entry_choice(t->group, "--group", CHOICES("all", "none"), &group, err)) ||
         (t->split->count && (status = read_split(t->split->sval[0], &o->split, err))))
         return status;
@@ -193,9 +194,11 @@ enum toto_status eval_lsf_command(int argc, char **argv, struct toto_error *err)
         .context = arg_str0(NULL, "context", "N", "the last N rows before a window are read; default: 2048"),
         .stride = arg_str0(NULL, "stride", "N", "rows from one window to the next; default: 512"),
         .split = arg_str0(NULL, "split", "TRAIN,VAL,TEST", "rows of each part; default: by the file's name"),
+        .season = arg_str0(NULL, "season", "N", "rows of seasonal-naive's season; default: by the times"),
         .group = arg_str0(NULL, "group", "GROUP", "which variates see each other: all or none; default: all"),
     };
-    void *table[OWN_ENTRIES + EVAL_ENTRIES + 1] = {t.data, t.horizon, t.context, t.stride, t.split, t.group};
+    void *table[OWN_ENTRIES + EVAL_ENTRIES + 1] = {t.data,  t.horizon, t.context, t.stride,
+                                                   t.split, t.season,  t.group};
     size_t n = eval_entries_make(&t.shared, "same seed, same bytes; default: 59", table, OWN_ENTRIES);
     struct lsf_options options = {.run = toto_lsf_defaults()};
     bool helped;

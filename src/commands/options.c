@@ -318,7 +318,8 @@ enum toto_status option_integers(const char *name, const char *text, uint64_t le
         size_t length = strcspn(text, ",");
         uint64_t value = 0;
         if (length >= sizeof item)
-            status = command_fail(err, TOTO_STATUS_USAGE, "option %s: \"%s\" is not a list of whole numbers", name, text);
+            status = command_fail(err, TOTO_STATUS_USAGE, "option %s: \"%s\" is not a list of whole numbers", name,
+                                  text);
         else
             snprintf(item, sizeof item, "%.*s", (int)length, text);
         if (!status)

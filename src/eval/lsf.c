@@ -1,6 +1,7 @@
 /* The benchmark of long sequence forecasting: windows of a standardised table. Data, splits and metrics are those of
- * Zhou et al., Informer: Beyond Efficient Transformer for Long Sequence Time-Series Forecasting, AAAI 2021, and of Wu et
- * al., Autoformer, NeurIPS 2021, as the evaluation of Toto 1.0 reads them. */
+ * Zhou et al., Informer: Beyond Efficient Transformer for Long Sequence Time-Series Forecasting, AAAI 2021, and of
+ * Wu et al., Autoformer: Decomposition Transformers with Auto-Correlation for Long-Term Series Forecasting, NeurIPS
+ * 2021, as the evaluation of Toto 1.0 runs them. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +9,9 @@
 #include "../base/arena.h"
 #include "../base/log.h"
 #include "../forecast/engine.h"
-#include "../table/table.h"
+#include "../series/regularize.h"
+#include "../table/season.h"
+#include "baselines.h"
 
 /* Windows that are in memory at once take at most so much, or a quarter of the memory that toto may have. */
 enum { WINDOWS_BYTES = 256 << 20 };
@@ -19,6 +22,7 @@ struct toto_lsf {
     const char **ids;    /* [n_variates]: names of the columns */
     size_t n_rows;       /* of all parts */
     size_t base;         /* the first test row */
+    size_t season;       /* rows, by their times; 1: none */
     float *values;       /* [n_variates][n_rows], standardised; NAN where missing */
     struct arena arena;  /* owns all of the above */
 };
@@ -126,8 +130,8 @@ static enum toto_status check_split(const struct toto_lsf *data, const struct to
     if (split->train < 2 || !split->test || !size_add(split->train, split->val, &n_rows) ||
         !size_add(n_rows, split->test, &n_rows) || n_rows > table->n_rows)
         return toto_fail(err, TOTO_STATUS_DATA,
-                         "%s: %zu rows do not hold a split of %zu train, %zu validation and %zu test rows; give another "
-                         "with --split",
+                         "%s: %zu rows do not hold a split of %zu train, %zu validation and %zu test rows; give "
+                         "another with --split",
                          data->path, table->n_rows, split->train, split->val, split->test);
     return TOTO_STATUS_OK;
 }
@@ -144,6 +148,25 @@ static void warn_of_order(const struct toto_lsf *data, const struct toto_table *
                  line);
         return;
     }
+}
+
+/* Rows of a season, where the times have one step. */
+static enum toto_status find_season(struct toto_lsf *data, const struct toto_table *table, struct toto_error *err)
+{
+    struct key_axis axis;
+    struct toto_error why = {""};
+    uint32_t *rows = mem_alloc(table->n_rows * sizeof *rows);
+    if (!rows)
+        return toto_fail_memory(err, "the rows", table->n_rows * sizeof *rows);
+    for (size_t row = 0; row < table->n_rows; row++)
+        rows[row] = (uint32_t)row;
+    data->season = 1;
+    if (key_axis_find(table, rows, table->n_rows, &axis, &why) == TOTO_STATUS_OK)
+        data->season = time_axis_season(&(struct time_axis){table->format, axis.last, axis.step});
+    else
+        log_info("no season: %s", why.message);
+    mem_free(rows);
+    return TOTO_STATUS_OK;
 }
 
 /* Names and values of the table's columns. */
@@ -203,10 +226,10 @@ enum toto_status toto_lsf_open(const char *path, const struct toto_lsf_split *gi
     if ((status = check_split(data, table, &split, err)))
         goto done;
     warn_of_order(data, table);
-    if ((status = take_table(data, table, &split, err)))
+    if ((status = find_season(data, table, err)) || (status = take_table(data, table, &split, err)))
         goto done;
-    log_info("%s: %zu variates; %zu train, %zu validation and %zu test rows", path, data->n_variates, split.train,
-             split.val, split.test);
+    log_info("%s: %zu variates; %zu train, %zu validation and %zu test rows; a season of %zu", path, data->n_variates,
+             split.train, split.val, split.test, data->season);
     *out = data;
     data = NULL;
 done:
@@ -275,13 +298,11 @@ static enum toto_status pad(struct scoring *scoring, struct toto_error *err)
     return TOTO_STATUS_OK;
 }
 
-static enum toto_status score_forecast(void *user, const struct toto_forecast *forecast, struct toto_error *err)
+static enum toto_status score_point(struct scoring *scoring, size_t window, size_t v, const float *point,
+                                    struct toto_error *err)
 {
-    struct scoring *scoring = user;
     const struct toto_lsf *data = scoring->data;
-    size_t window = scoring->first + forecast->series / data->n_variates, v = forecast->series % data->n_variates;
     const float *labels = data->values + v * data->n_rows + label_row(scoring, window);
-    const float *point = scoring->from_quantile ? forecast->quantiles : forecast->point;
     for (size_t i = 0; i < scoring->options->horizon; i++) {
         double apart = (double)labels[i] - (double)point[i];
         if (isnan(point[i]))
@@ -295,6 +316,14 @@ static enum toto_status score_forecast(void *user, const struct toto_forecast *f
     if (scoring->options->progress && v + 1 == data->n_variates)
         scoring->options->progress(scoring->options->user, window + 1, scoring->n_windows);
     return TOTO_STATUS_OK;
+}
+
+static enum toto_status score_forecast(void *user, const struct toto_forecast *forecast, struct toto_error *err)
+{
+    struct scoring *scoring = user;
+    size_t n_variates = scoring->data->n_variates;
+    return score_point(scoring, scoring->first + forecast->series / n_variates, forecast->series % n_variates,
+                       scoring->from_quantile ? forecast->quantiles : forecast->point, err);
 }
 
 /* The series of n windows: a group each, named by its place in the file, so that its draws are its own whatever is
@@ -342,6 +371,35 @@ static enum toto_status score_windows(struct scoring *scoring, size_t n, struct 
     return status;
 }
 
+/* A baseline sees the rows that a model would see. A context without any value is taken for the mean of the train
+ * rows. */
+static enum toto_status score_baseline(struct scoring *scoring, struct toto_error *err)
+{
+    const struct toto_lsf *data = scoring->data;
+    const struct toto_lsf_options *options = scoring->options;
+    float *point = mem_calloc(options->horizon, sizeof *point);
+    enum toto_status status = TOTO_STATUS_OK;
+    if (!point)
+        return toto_fail_memory(err, "the forecast", options->horizon * sizeof *point);
+    for (size_t window = 0; window < scoring->n_windows && !status; window++) {
+        size_t row = label_row(scoring, window), n = size_min(row, options->context);
+        for (size_t v = 0; v < data->n_variates && !status; v++) {
+            const float *y = data->values + v * data->n_rows + row - n;
+            const struct baseline_history history = {y, n, options->season ? options->season : data->season};
+            size_t observed = 0;
+            while (observed < n && isnan(y[observed]))
+                observed++;
+            if (observed < n)
+                baseline_forecast(scoring->forecaster->baseline, &history, options->horizon, NULL, 0, point, NULL);
+            else
+                memset(point, 0, options->horizon * sizeof *point);
+            status = score_point(scoring, window, v, point, err);
+        }
+    }
+    mem_free(point);
+    return status;
+}
+
 /* ---- Forecasts --------------------------------------------------------------------------------------------- */
 
 /* The quantile whose linear interpolation among n sorted samples is the sample number round(0.5 (n - 1)) itself. */
@@ -355,20 +413,37 @@ static double middle_level(size_t n)
     return level;
 }
 
+/* All windows, some at once. */
+static enum toto_status score_model(struct scoring *scoring, struct toto_error *err)
+{
+    const struct toto_lsf_options *options = scoring->options;
+    size_t memory = options->forecast.memory, budget = memory ? size_min(memory / 4, WINDOWS_BYTES) : WINDOWS_BYTES;
+    size_t point_bytes = sizeof(float) + 1; /* a value, and whether it was observed */
+    size_t at_once = size_max(budget / point_bytes / options->context / scoring->data->n_variates, 1);
+    enum toto_status status = pad(scoring, err);
+    while (scoring->first < scoring->n_windows && !status) {
+        size_t count = size_min(at_once, scoring->n_windows - scoring->first);
+        status = score_windows(scoring, count, err);
+        scoring->first += count;
+    }
+    mem_free(scoring->padded);
+    return status;
+}
+
 enum toto_status toto_lsf_run(const struct toto_lsf *data, const struct toto_forecaster *forecaster,
                               const struct toto_lsf_options *options, struct toto_lsf_score *score,
                               struct toto_error *err)
 {
-    struct scoring scoring = {.data = data, .forecaster = forecaster, .options = options, .forecast = options->forecast};
-    size_t length = data->n_rows - data->base, n = options->forecast.n_samples, point_bytes = sizeof(float) + 1;
+    struct scoring scoring = {
+        .data = data, .forecaster = forecaster, .options = options, .forecast = options->forecast,
+    };
+    size_t length = data->n_rows - data->base, n = options->forecast.n_samples;
     bool toto1 = forecaster->model && forecaster->model->family == FAMILY_TOTO1;
     double level = middle_level(n ? n : 1);
     *score = (struct toto_lsf_score){.mae = NAN, .mse = NAN};
-    if (!forecaster->model)
-        return toto_fail(err, TOTO_STATUS_USAGE, "the benchmark of long sequence forecasting scores models alone");
     if (length < options->horizon)
-        return toto_fail(err, TOTO_STATUS_DATA, "%s: %zu test rows are fewer than the horizon of %zu", data->path, length,
-                         options->horizon);
+        return toto_fail(err, TOTO_STATUS_DATA, "%s: %zu test rows are fewer than the horizon of %zu", data->path,
+                         length, options->horizon);
     scoring.n_windows = (length - options->horizon) / options->stride + 1;
     scoring.from_quantile = toto1 && n > 0;
     scoring.forecast.horizon = options->horizon;
@@ -376,16 +451,7 @@ enum toto_status toto_lsf_run(const struct toto_lsf *data, const struct toto_for
     scoring.forecast.quantiles = &level;
     scoring.forecast.n_quantiles = scoring.from_quantile;
     scoring.forecast.keep_samples = false;
-
-    size_t budget = options->forecast.memory ? size_min(options->forecast.memory / 4, WINDOWS_BYTES) : WINDOWS_BYTES;
-    size_t at_once = size_max(budget / point_bytes / options->context / data->n_variates, 1);
-    enum toto_status status = pad(&scoring, err);
-    while (scoring.first < scoring.n_windows && !status) {
-        size_t count = size_min(at_once, scoring.n_windows - scoring.first);
-        status = score_windows(&scoring, count, err);
-        scoring.first += count;
-    }
-    mem_free(scoring.padded);
+    enum toto_status status = forecaster->model ? score_model(&scoring, err) : score_baseline(&scoring, err);
     if (!status && !scoring.n_values)
         status = toto_fail(err, TOTO_STATUS_DATA, "%s: all values of the test rows are missing", data->path);
     if (!status)
