@@ -8,6 +8,7 @@
 
 static const struct command protocols[] = {
     {"lsf", "the benchmark of long sequence forecasting, on ETT-like files", eval_lsf_command},
+    {"backtest", "rolling windows of the series of any file that toto forecast reads", eval_backtest_command},
     {NULL, NULL, NULL},
 };
 
@@ -23,6 +24,7 @@ static void print_help(void)
     puts("\n"
          "Examples:\n"
          "  toto eval lsf -m MODEL --data ETTh1.csv\n"
+         "  toto eval backtest -m MODEL -m seasonal-naive -H 24 --windows 7 sales.csv\n"
          "\n"
          "Options:\n"
          "  -h, --help  this text; 'toto eval PROTOCOL --help' has a protocol's options");

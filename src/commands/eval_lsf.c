@@ -8,14 +8,14 @@
 #include "eval_options.h"
 #include "options.h"
 
-enum { MOST_DATA = 64, MOST_STEPS = 1000000, OWN_ENTRIES = 6 };
+enum { MOST_DATA = 64, MOST_STEPS = 1000000, OWN_ENTRIES = 7 };
 
 static const char *const columns[] = {"model", "dataset", "horizon", "context", "stride", "windows", "mae", "mse"};
 
 enum { N_COLUMNS = sizeof columns / sizeof *columns };
 
 struct entries {
-    struct arg_str *data, *horizon, *context, *stride, *split, *season;
+    struct arg_str *data, *horizon, *context, *stride, *split, *season, *group;
     struct eval_entries shared;
 };
 
@@ -70,26 +70,21 @@ static enum toto_status read_split(const char *text, struct toto_lsf_split *spli
 static enum toto_status read_options(const struct entries *t, struct lsf_options *o, struct toto_error *err)
 {
     static const char all_horizons[] = "96,192,336,720";
-    uint64_t context = o->run.context, stride = o->run.stride, season = 0;
+    int group = 0;
     enum toto_status status = read_data(t->data, o, err);
     if (status)
         return status;
     if ((status = option_integers("-H/--horizon", t->horizon->count ? t->horizon->sval[0] : all_horizons, 1,
                                   MOST_STEPS, true, &o->horizons, &o->n_horizons, err)) ||
-        (t->context->count &&
-         (status = option_integer("--context", t->context->sval[0], 1, MOST_STEPS, &context, err))) ||
-        (t->stride->count &&
-         (status = option_integer("--stride", t->stride->sval[0], 1, MOST_STEPS, &stride, err))) ||
-        (t->season->count &&
-         (status = option_integer("--season", t->season->sval[0], 1, MOST_STEPS, &season, err))) ||
+        (status = entry_size(t->context, "--context", 1, MOST_STEPS, &o->run.context, err)) ||
+        (status = entry_size(t->stride, "--stride", 1, MOST_STEPS, &o->run.stride, err)) ||
+        (status = entry_size(t->season, "--season", 1, MOST_STEPS, &o->run.season, err)) ||
+        (status = entry_choice(t->group, "--group", CHOICES("all", "none"), &group, err)) ||
         (t->split->count && (status = read_split(t->split->sval[0], &o->split, err))))
         return status;
-    o->run.context = (size_t)context;
-    o->run.stride = (size_t)stride;
-    o->run.season = (size_t)season;
+    o->run.group = group ? TOTO_GROUP_NONE : TOTO_GROUP_ALL;
     o->shared.forecast = o->run.forecast;
     status = eval_options_read(&t->shared, &o->shared, err);
-    o->run.group = o->shared.group;
     return status;
 }
 
@@ -147,9 +142,11 @@ static enum toto_status score_file(struct lsf_options *o, size_t model, const st
         if (status)
             break;
         average.n_windows += score.n_windows;
-        average.mae += score.mae / (double)o->n_horizons;
-        average.mse += score.mse / (double)o->n_horizons;
+        average.mae += score.mae;
+        average.mse += score.mse;
     }
+    average.mae /= (double)o->n_horizons;
+    average.mse /= (double)o->n_horizons;
     return status ? status : add_row(scores, o, name, dataset, 0, &average, err);
 }
 
@@ -200,8 +197,10 @@ enum toto_status eval_lsf_command(int argc, char **argv, struct toto_error *err)
         .stride = arg_str0(NULL, "stride", "N", "rows from one window to the next; default: 512"),
         .split = arg_str0(NULL, "split", "TRAIN,VAL,TEST", "rows of each part; default: by the file's name"),
         .season = arg_str0(NULL, "season", "N", "rows of seasonal-naive's season; default: by the times"),
+        .group = arg_str0(NULL, "group", "GROUP", "which variates see each other: all or none; default: all"),
     };
-    void *table[OWN_ENTRIES + EVAL_ENTRIES + 1] = {t.data, t.horizon, t.context, t.stride, t.split, t.season};
+    void *table[OWN_ENTRIES + EVAL_ENTRIES + 1] = {t.data, t.horizon, t.context, t.stride,
+                                                   t.split, t.season, t.group};
     size_t n = eval_entries_make(&t.shared, "same seed, same bytes; default: 59", table, OWN_ENTRIES);
     struct lsf_options options = {.run = toto_lsf_defaults()};
     bool helped;

@@ -38,7 +38,6 @@ size_t eval_entries_make(struct eval_entries *e, const char *seed_help, void **t
                                     "most trajectories in memory at once; default: planned from memory");
     e->no_kv_cache = arg_lit0(NULL, "no-kv-cache", "recompute every step (Toto 1.0)");
     e->decode_block = arg_str0(NULL, "decode-block", "N", "steps a block (Toto 2.0), whole patches; 0: one pass");
-    e->group = arg_str0(NULL, "group", "GROUP", "which variates see each other: all or none; default: all");
     e->seed = arg_str0(NULL, "seed", "N", seed_help);
     e->threads = arg_str0(NULL, "threads", "N", "default: what the affinity mask and cgroup allow");
     e->memory = arg_str0(NULL, "memory", "SIZE", "most memory that toto allocates, such as 800M or 2G");
@@ -50,31 +49,13 @@ size_t eval_entries_make(struct eval_entries *e, const char *seed_help, void **t
     e->verbose = arg_litn("v", "verbose", 0, 2, "stages and their times on standard error; -vv: more");
     e->help = arg_lit0("h", "help", "this text");
     void *const all[] = {e->model, e->device, e->dtype, e->samples, e->samples_per_batch, e->no_kv_cache,
-                         e->decode_block, e->group, e->seed, e->threads, e->memory, e->format, e->output,
+                         e->decode_block, e->seed, e->threads, e->memory, e->format, e->output,
                          e->progress, e->quiet, e->verbose, e->help};
     memcpy(table + n, all, sizeof all);
     return n + EVAL_ENTRIES;
 }
 
 /* ---- Reading --------------------------------------------------------------------------------------------- */
-
-static enum toto_status read_size(const struct arg_str *entry, const char *name, size_t least, size_t most,
-                                  size_t *value, struct toto_error *err)
-{
-    uint64_t number = 0;
-    if (!entry->count)
-        return TOTO_STATUS_OK;
-    enum toto_status status = option_integer(name, entry->sval[0], least, most, &number, err);
-    if (status == TOTO_STATUS_OK)
-        *value = (size_t)number;
-    return status;
-}
-
-static enum toto_status read_choice(const struct arg_str *entry, const char *name, const char *const *choices,
-                                    size_t n, int *choice, struct toto_error *err)
-{
-    return entry->count ? option_choice(name, entry->sval[0], choices, n, choice, err) : TOTO_STATUS_OK;
-}
 
 /* A baseline by its name, or where the model lies. */
 static enum toto_status find_model(const char *name, struct eval_model *model, struct toto_error *err)
@@ -105,26 +86,23 @@ static enum toto_status read_models(const struct arg_str *entry, struct eval_opt
 /* What runs, how much of it at once, with which draws. */
 static enum toto_status read_run(const struct eval_entries *e, struct eval_options *o, struct toto_error *err)
 {
-    static const char *const types[] = {"auto", "f32", "f16", "bf16"}, *const groups[] = {"all", "none"};
     enum toto_status status;
-    int type = 0, group = 0;
+    int type = 0;
     const char *from_environment = getenv("TOTO_DEVICE");
     o->device_name = e->device->count                            ? e->device->sval[0]
                      : from_environment && *from_environment != '\0' ? from_environment
                                                                      : "auto";
-    if ((status = read_choice(e->dtype, "--dtype", types, 4, &type, err)) ||
-        (status = read_choice(e->group, "--group", groups, 2, &group, err)) ||
-        (status = read_size(e->samples, "-n/--samples", 0, MOST_SAMPLES, &o->forecast.n_samples, err)) ||
-        (status = read_size(e->samples_per_batch, "--samples-per-batch", 1, MOST_SAMPLES,
+    if ((status = entry_choice(e->dtype, "--dtype", CHOICES("auto", "f32", "f16", "bf16"), &type, err)) ||
+        (status = entry_size(e->samples, "-n/--samples", 0, MOST_SAMPLES, &o->forecast.n_samples, err)) ||
+        (status = entry_size(e->samples_per_batch, "--samples-per-batch", 1, MOST_SAMPLES,
                             &o->forecast.samples_per_batch, err)) ||
-        (status = read_size(e->decode_block, "--decode-block", 0, MOST_BLOCK, &o->forecast.decode_block, err)) ||
-        (status = read_size(e->threads, "--threads", 1, MOST_THREADS, &o->n_threads, err)) ||
+        (status = entry_size(e->decode_block, "--decode-block", 0, MOST_BLOCK, &o->forecast.decode_block, err)) ||
+        (status = entry_size(e->threads, "--threads", 1, MOST_THREADS, &o->n_threads, err)) ||
         (e->seed->count &&
          (status = option_integer("--seed", e->seed->sval[0], 0, UINT64_MAX, &o->forecast.seed, err))) ||
         (e->memory->count && (status = option_bytes("--memory", e->memory->sval[0], &o->memory, err))))
         return status;
     o->dtype = (enum toto_dtype)type;
-    o->group = !e->group->count ? TOTO_GROUP_AUTO : group ? TOTO_GROUP_NONE : TOTO_GROUP_ALL;
     o->forecast.memory = o->memory;
     o->forecast.kv_cache = !e->no_kv_cache->count;
     o->toto1_option = e->samples->count             ? "-n/--samples"
@@ -138,11 +116,10 @@ static enum toto_status read_run(const struct eval_entries *e, struct eval_optio
 /* Where the scores and the messages go. */
 static enum toto_status read_output(const struct eval_entries *e, struct eval_options *o, struct toto_error *err)
 {
-    static const char *const formats[] = {"table", "csv", "json", "md"}, *const when[] = {"auto", "always", "never"};
     enum toto_status status;
     int format = TOTO_SCORES_TABLE, progress = 0;
-    if ((status = read_choice(e->format, "-f/--format", formats, 4, &format, err)) ||
-        (status = read_choice(e->progress, "--progress", when, 3, &progress, err)))
+    if ((status = entry_choice(e->format, "-f/--format", CHOICES("table", "csv", "json", "md"), &format, err)) ||
+        (status = entry_choice(e->progress, "--progress", CHOICES("auto", "always", "never"), &progress, err)))
         return status;
     if (e->output->count && !*e->output->sval[0])
         return command_fail(err, TOTO_STATUS_USAGE, "option -o/--output: the name of the file is empty");
@@ -243,7 +220,8 @@ void eval_options_free(struct eval_options *o)
 void eval_progress_show(void *user, size_t done, size_t total)
 {
     const struct eval_progress *progress = user;
-    if (progress->shown)
+    /* A line a percent. */
+    if (progress->shown && (done == total || done * 100 / total != (done - 1) * 100 / total))
         fprintf(stderr, "\r\033[Ktoto: %s: %zu of %zu windows", progress->what, done, total);
 }
 

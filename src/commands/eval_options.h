@@ -10,7 +10,7 @@
 struct eval_entries {
     struct arg_str *model, *device, *dtype, *samples, *samples_per_batch;
     struct arg_lit *no_kv_cache;
-    struct arg_str *decode_block, *group, *seed, *threads, *memory, *format, *output, *progress;
+    struct arg_str *decode_block, *seed, *threads, *memory, *format, *output, *progress;
     struct arg_lit *quiet, *verbose, *help;
 };
 
@@ -32,7 +32,6 @@ struct eval_options {
     enum toto_dtype dtype;
     size_t n_threads;        /* 0: as the machine allows */
     size_t memory;           /* bytes; 0: no limit of the user's */
-    enum toto_group group;   /* AUTO, ALL or NONE */
     struct toto_forecast_options forecast; /* defaults, and what was given; the horizon is the protocol's */
     enum toto_scores_format format;
     const char *output;      /* NULL: standard output */

@@ -383,6 +383,29 @@ enum toto_status option_names(const char *name, const char *text, const char ***
     return TOTO_STATUS_OK;
 }
 
+const char *entry_text(const struct arg_str *entry)
+{
+    return entry->count ? entry->sval[0] : NULL;
+}
+
+enum toto_status entry_size(const struct arg_str *entry, const char *name, size_t least, size_t most, size_t *value,
+                            struct toto_error *err)
+{
+    uint64_t number;
+    if (!entry->count)
+        return TOTO_STATUS_OK;
+    enum toto_status status = option_integer(name, entry->sval[0], least, most, &number, err);
+    if (status == TOTO_STATUS_OK)
+        *value = (size_t)number;
+    return status;
+}
+
+enum toto_status entry_choice(const struct arg_str *entry, const char *name, const char *const *choices, size_t n,
+                              int *choice, struct toto_error *err)
+{
+    return entry->count ? option_choice(name, entry->sval[0], choices, n, choice, err) : TOTO_STATUS_OK;
+}
+
 void command_print_log(void *user, enum toto_log_level level, const char *line)
 {
     (void)user;

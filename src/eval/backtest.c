@@ -229,6 +229,30 @@ static enum toto_status score_naive(struct toto_backtest *backtest, struct toto_
     return status;
 }
 
+/* Says of how many series scores will be missing, and why. */
+static void tell_missing(const struct toto_backtest *backtest)
+{
+    static const char *const reasons[] = {
+        "have no outcome in any window, and so no scores",
+        "do not change from season to season before any origin, or are no longer than a season: no MASE and RMSSE",
+        "are forecast by seasonal naive without an error: no relative scores",
+    };
+    for (size_t reason = 0; reason < sizeof reasons / sizeof *reasons; reason++) {
+        size_t n = 0, first = 0;
+        for (size_t i = 0; i < backtest->history->n_variates; i++) {
+            const struct metric_sums *naive = &backtest->naive[i];
+            bool holds = reason == 0   ? !naive->n_points
+                         : reason == 1 ? naive->n_points && !naive->n_scaled
+                                       : naive->n_points && !(naive->absolute > 0);
+            if (backtest->scored[i] && holds && n++ == 0)
+                first = i;
+        }
+        if (n)
+            log_warn("%zu series, \"%.60s\" %s, %s", n, backtest->history->variates[first].id,
+                     n > 1 ? "the first" : "alone", reasons[reason]);
+    }
+}
+
 /* ---- Make ---------------------------------------------------------------------------------------------- */
 
 static enum toto_status copy_layout(struct toto_backtest *backtest, const struct toto_backtest_options *options,
@@ -293,6 +317,7 @@ enum toto_status toto_backtest_make(const struct toto_table *table, const struct
     backtest->n_bad = backtest->history->n_bad;
     if ((status = make_windows(backtest, &own, err)) || (status = score_naive(backtest, err)))
         goto done;
+    tell_missing(backtest);
     *out = backtest;
     backtest = NULL;
 done:
