@@ -283,9 +283,10 @@ struct toto_lsf_split {
 };
 
 /* Reads a CSV file with a column of times and a column a variate, its rows in the order of time. A file named ETTh1,
- * ETTh2, ETTm1, ETTm2, weather or electricity knows its split; any other name without a split is TOTO_STATUS_USAGE.
- * Each variate is standardised by the mean and the standard deviation (n - 1) of its train rows. TOTO_STATUS_DATA: too
- * few rows, a cell that is no number, a variate that is constant or missing in the train rows. */
+ * ETTh2, ETTm1, ETTm2, weather or electricity (in any case) knows its split; any other name without a split is
+ * TOTO_STATUS_USAGE. Each variate is standardised by the mean and the standard deviation (n - 1) of its train rows, and
+ * a missing value stays missing. TOTO_STATUS_DATA: too few rows, a cell that is no number, a variate that is constant or
+ * missing over the train rows. */
 enum toto_status toto_lsf_open(const char *path, const struct toto_lsf_split *split, struct toto_lsf **data,
                                struct toto_error *err);
 void toto_lsf_free(struct toto_lsf *data);

@@ -142,9 +142,11 @@ static enum toto_status score_file(struct lsf_options *o, size_t model, const st
         if (status)
             break;
         average.n_windows += score.n_windows;
-        average.mae += score.mae / (double)o->n_horizons;
-        average.mse += score.mse / (double)o->n_horizons;
+        average.mae += score.mae;
+        average.mse += score.mse;
     }
+    average.mae /= (double)o->n_horizons;
+    average.mse /= (double)o->n_horizons;
     return status ? status : add_row(scores, o, name, dataset, 0, &average, err);
 }
 
@@ -197,8 +199,8 @@ enum toto_status eval_lsf_command(int argc, char **argv, struct toto_error *err)
         .season = arg_str0(NULL, "season", "N", "rows of seasonal-naive's season; default: by the times"),
         .group = arg_str0(NULL, "group", "GROUP", "which variates see each other: all or none; default: all"),
     };
-    void *table[OWN_ENTRIES + EVAL_ENTRIES + 1] = {t.data,  t.horizon, t.context, t.stride,
-                                                   t.split, t.season,  t.group};
+    void *table[OWN_ENTRIES + EVAL_ENTRIES + 1] = {t.data, t.horizon, t.context, t.stride,
+                                                   t.split, t.season, t.group};
     size_t n = eval_entries_make(&t.shared, "same seed, same bytes; default: 59", table, OWN_ENTRIES);
     struct lsf_options options = {.run = toto_lsf_defaults()};
     bool helped;

@@ -220,7 +220,8 @@ void eval_options_free(struct eval_options *o)
 void eval_progress_show(void *user, size_t done, size_t total)
 {
     const struct eval_progress *progress = user;
-    if (progress->shown)
+    /* A line a percent. */
+    if (progress->shown && (done == total || done * 100 / total != (done - 1) * 100 / total))
         fprintf(stderr, "\r\033[Ktoto: %s: %zu of %zu windows", progress->what, done, total);
 }
 

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "../base/arena.h"
 #include "../base/log.h"
@@ -50,7 +51,7 @@ static const struct {
 static enum split_rule rule_of(const char *name)
 {
     for (size_t i = 0; i < sizeof datasets / sizeof *datasets; i++)
-        if (strcmp(datasets[i].name, name) == 0)
+        if (strcasecmp(datasets[i].name, name) == 0)
             return datasets[i].rule;
     return SPLIT_NONE;
 }
@@ -359,16 +360,25 @@ static enum toto_status make_windows(const struct scoring *scoring, size_t n, st
     return status;
 }
 
-/* Forecasts and scores n windows from the first on. */
-static enum toto_status score_windows(struct scoring *scoring, size_t n, struct toto_error *err)
+/* Series of the next windows, as many as leave the run its memory; *n is lowered to them. */
+static enum toto_status plan_windows(const struct scoring *scoring, size_t *n, struct toto_series **series,
+                                     struct toto_error *err)
 {
-    struct toto_series *series = NULL;
-    enum toto_status status = make_windows(scoring, n, &series, err);
-    if (!status)
-        status = toto_forecast_run(scoring->forecaster->model, scoring->forecaster->device, series, &scoring->forecast,
-                                   score_forecast, scoring, err);
-    toto_series_free(series);
-    return status;
+    for (;;) {
+        struct toto_plan plan;
+        enum toto_status status = make_windows(scoring, *n, series, err);
+        if (!status)
+            status = toto_forecast_plan(scoring->forecaster->model, scoring->forecaster->device, *series,
+                                        &scoring->forecast, &plan, err);
+        if (!status)
+            log_info("planned %zu of %zu groups at once in %.1f MB on %s, %zu threads", plan.groups_per_batch,
+                     plan.n_groups, 1e-6 * (double)plan.memory_bytes, plan.device, plan.n_threads);
+        if (status != TOTO_STATUS_RESOURCE || *n == 1)
+            return status;
+        toto_series_free(*series);
+        *series = NULL;
+        *n = (*n + 1) / 2;
+    }
 }
 
 /* A baseline sees the rows that a model would see. A context without any value is taken for the mean of the train
@@ -422,9 +432,15 @@ static enum toto_status score_model(struct scoring *scoring, struct toto_error *
     size_t at_once = size_max(budget / point_bytes / options->context / scoring->data->n_variates, 1);
     enum toto_status status = pad(scoring, err);
     while (scoring->first < scoring->n_windows && !status) {
+        struct toto_series *series = NULL;
         size_t count = size_min(at_once, scoring->n_windows - scoring->first);
-        status = score_windows(scoring, count, err);
+        status = plan_windows(scoring, &count, &series, err);
+        if (!status)
+            status = toto_forecast_run(scoring->forecaster->model, scoring->forecaster->device, series,
+                                       &scoring->forecast, score_forecast, scoring, err);
+        toto_series_free(series);
         scoring->first += count;
+        at_once = count;
     }
     mem_free(scoring->padded);
     return status;
@@ -451,6 +467,7 @@ enum toto_status toto_lsf_run(const struct toto_lsf *data, const struct toto_for
     scoring.forecast.quantiles = &level;
     scoring.forecast.n_quantiles = scoring.from_quantile;
     scoring.forecast.keep_samples = false;
+    double start = clock_seconds();
     enum toto_status status = forecaster->model ? score_model(&scoring, err) : score_baseline(&scoring, err);
     if (!status && !scoring.n_values)
         status = toto_fail(err, TOTO_STATUS_DATA, "%s: all values of the test rows are missing", data->path);
@@ -458,5 +475,7 @@ enum toto_status toto_lsf_run(const struct toto_lsf *data, const struct toto_for
         *score = (struct toto_lsf_score){scoring.n_windows, scoring.n_values,
                                          scoring.absolute / (double)scoring.n_values,
                                          scoring.squares / (double)scoring.n_values};
+    log_info("%s, horizon %zu: %zu windows in %.2f s", data->name, options->horizon, scoring.n_windows,
+             clock_seconds() - start);
     return status;
 }

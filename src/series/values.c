@@ -32,10 +32,12 @@ static enum toto_status add_group(struct toto_series *series, const struct toto_
     for (size_t v = 0; v < n; v++) {
         const char *id = from->ids[first + v];
         const float *own = from->values + (first + v) * (from->stride ? from->stride : from->n_steps);
-        for (size_t i = 0; i < from->n_steps; i++)
-            if (isinf(own[i]))
-                return toto_fail(err, TOTO_STATUS_DATA, "series \"%.60s\": point %zu is not finite", id, i);
-        regularize_array(own, from->n_steps, n_steps, options->fill, values + v * n_steps, observed + v * n_steps);
+        float *row = values + v * n_steps;
+        regularize_array(own, from->n_steps, n_steps, options->fill, row, observed + v * n_steps);
+        for (size_t i = 0; i < n_steps; i++)
+            if (!isfinite(row[i]))
+                return toto_fail(err, TOTO_STATUS_DATA, "series \"%.60s\": point %zu is not finite", id,
+                                 from->n_steps - n_steps + i);
         variates[v] = series->n_variates;
         if (!add_variate(series, id, series->n_groups, v, from->n_steps))
             return toto_fail_memory(err, "the series' names", 0);
