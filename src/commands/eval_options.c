@@ -57,10 +57,13 @@ size_t eval_entries_make(struct eval_entries *e, const char *seed_help, void **t
 
 /* ---- Reading --------------------------------------------------------------------------------------------- */
 
-/* A baseline by its name, or where the model lies. */
+/* A baseline by its name, or where the model lies. name NULL: TOTO_MODEL, or nothing. */
 static enum toto_status find_model(const char *name, struct eval_model *model, struct toto_error *err)
 {
-    model->name = name ? name : "built-in";
+    const char *from_environment = getenv("TOTO_MODEL");
+    if (!name && from_environment && *from_environment)
+        name = from_environment;
+    model->name = name ? name : "builtin";
     for (size_t i = 0; name && i < sizeof baselines / sizeof *baselines; i++)
         if (strcmp(name, baselines[i].name) == 0)
             model->baseline = baselines[i].baseline;
@@ -75,8 +78,7 @@ static enum toto_status read_models(const struct arg_str *entry, struct eval_opt
         return command_fail(err, TOTO_STATUS_RESOURCE, "not enough memory for the options");
     o->n_models = n;
     for (size_t i = 0; i < n; i++) {
-        enum toto_status status = find_model(entry->count ? entry->sval[i] : getenv("TOTO_MODEL"), &o->models[i],
-                                             err);
+        enum toto_status status = find_model(entry->count ? entry->sval[i] : NULL, &o->models[i], err);
         if (status)
             return status;
     }
