@@ -232,12 +232,14 @@ static enum toto_status score_naive(struct toto_backtest *backtest, struct toto_
 /* Says of how many series scores will be missing, and why. */
 static void tell_missing(const struct toto_backtest *backtest)
 {
-    static const char *const reasons[] = {
-        "have no outcome in any window, and so no scores",
-        "do not change from season to season before any origin, or are no longer than a season: no MASE and RMSSE",
-        "are forecast by seasonal naive without an error: no relative scores",
+    static const struct {
+        const char *scores, *reason;
+    } missing[] = {
+        {"scores", "no window has an outcome"},
+        {"MASE and RMSSE", "before no origin is there a change from season to season, or more than a season"},
+        {"relative scores", "seasonal naive makes no error"},
     };
-    for (size_t reason = 0; reason < sizeof reasons / sizeof *reasons; reason++) {
+    for (size_t reason = 0; reason < sizeof missing / sizeof *missing; reason++) {
         size_t n = 0, first = 0;
         for (size_t i = 0; i < backtest->history->n_variates; i++) {
             const struct metric_sums *naive = &backtest->naive[i];
@@ -248,8 +250,8 @@ static void tell_missing(const struct toto_backtest *backtest)
                 first = i;
         }
         if (n)
-            log_warn("%zu series, \"%.60s\" %s, %s", n, backtest->history->variates[first].id,
-                     n > 1 ? "the first" : "alone", reasons[reason]);
+            log_warn("no %s of %zu series (the first is \"%.60s\"): %s", missing[reason].scores, n,
+                     backtest->history->variates[first].id, missing[reason].reason);
     }
 }
 
