@@ -11,6 +11,7 @@ const struct command commands[] = {
     {"inspect", "say what a model is, and whether it is usable", inspect_command},
     {"devices", "number the devices, and say which one runs", devices_command},
     {"verify", "test this machine's devices and numbers", verify_command},
+    {"eval", "score models on data whose future is known", eval_command},
     {"help", "say how a command is used", help_command},
     {NULL, NULL, NULL},
 };

@@ -118,6 +118,21 @@ struct toto_series;
 enum toto_status toto_series_make(const struct toto_table *table, const struct toto_series_options *options,
                                   struct toto_series **series, struct toto_error *err);
 void toto_series_free(struct toto_series *series);
+
+/* Variates that a program holds, on one grid of steps; borrowed for the time of the call. */
+struct toto_values {
+    const char *const *ids; /* [n_variates]: names; that of a group's first variate and the seed set its draws */
+    size_t n_variates, n_steps; /* at least 1 of each */
+    const float *values;    /* [n_variates][n_steps]; NAN: missing */
+    size_t stride;          /* values from one variate to the next; 0: n_steps */
+};
+
+/* Series of n groups of variates, without a table: the variates of a group see each other, unless options->group is
+ * NONE. Their time is the number of the step, from 0. An infinite value is TOTO_STATUS_DATA; a variate may be missing
+ * as a whole. options NULL: all defaults; future_steps and on_error have no say. */
+enum toto_status toto_series_from_values(const struct toto_values *groups, size_t n_groups,
+                                         const struct toto_series_options *options,
+                                         struct toto_series **series, struct toto_error *err);
 size_t toto_series_count(const struct toto_series *series);      /* variates that will be written */
 size_t toto_series_bad_count(const struct toto_series *series);  /* skipped or written as null */
 
@@ -239,6 +254,131 @@ enum toto_status toto_forecast_run(const struct toto_model *model, struct toto_d
                                    const struct toto_forecast_options *options, toto_forecast_sink *sink,
                                    void *user, struct toto_error *err);
 
+/* ---- Evaluation: forecasts against what came ------------------------------------------------------- */
+
+/* Forecasts that need no model. */
+enum toto_baseline {
+    TOTO_BASELINE_NONE,
+    TOTO_BASELINE_NAIVE,          /* the last value */
+    TOTO_BASELINE_SEASONAL_NAIVE, /* the value of the same season before */
+    TOTO_BASELINE_DRIFT,          /* the line through the first value and the last */
+    TOTO_BASELINE_MEAN,           /* the mean */
+};
+
+/* What is scored: a model on a device, or a baseline. */
+struct toto_forecaster {
+    const struct toto_model *model; /* NULL: the baseline */
+    struct toto_device *device;     /* of the model */
+    enum toto_baseline baseline;
+};
+
+/* Told from time to time how far a scoring is. */
+typedef void toto_progress(void *user, size_t done, size_t total);
+
+/* The benchmark of long sequence forecasting (LSF): a table of variates, standardised by its first rows. */
+struct toto_lsf;
+
+struct toto_lsf_split {
+    size_t train, val, test; /* rows; all 0: as the file's name says */
+};
+
+/* Reads a CSV file with a column of times and a column a variate, its rows in the order of time. A file named ETTh1,
+ * ETTh2, ETTm1, ETTm2, weather or electricity (in any case) knows its split; any other name without a split is
+ * TOTO_STATUS_USAGE. Each variate is standardised by the mean and the standard deviation (n - 1) of its train rows, and
+ * a missing value stays missing. TOTO_STATUS_DATA: too few rows, a cell that is no number, a variate that is constant or
+ * missing over the train rows. */
+enum toto_status toto_lsf_open(const char *path, const struct toto_lsf_split *split, struct toto_lsf **data,
+                               struct toto_error *err);
+void toto_lsf_free(struct toto_lsf *data);
+const char *toto_lsf_name(const struct toto_lsf *data); /* the file's name without folder and extension */
+
+struct toto_lsf_options {
+    size_t horizon, context, stride; /* steps; stride: from one window to the next */
+    enum toto_group group;           /* ALL (AUTO too): all variates see each other; NONE: each is alone */
+    size_t season;                   /* of seasonal naive; 0: as the times' step says, else 1 */
+    struct toto_forecast_options forecast; /* its horizon, point and quantiles have no say */
+    toto_progress *progress;         /* of windows; NULL: none */
+    void *user;
+};
+
+/* Horizon 96, context 2048, stride 512, all variates together, 256 samples with seed 59. */
+struct toto_lsf_options toto_lsf_defaults(void);
+
+struct toto_lsf_score {
+    size_t n_windows;
+    uint64_t n_values; /* forecasts that were compared with a value: missing ones are left out */
+    double mae, mse;   /* over all of them at once, in standardised units */
+};
+
+/* Scores the point forecasts of all windows of the test rows. The point forecast of Toto 1.0 is the mean forecast where
+ * n_samples is 0, else the sample number round(0.5 (n_samples - 1)) in ascending order, halves to the even; that of Toto
+ * 2.0 the median. The score is the same to the bit whatever the batches. */
+enum toto_status toto_lsf_run(const struct toto_lsf *data, const struct toto_forecaster *forecaster,
+                              const struct toto_lsf_options *options, struct toto_lsf_score *score,
+                              struct toto_error *err);
+
+/* Scores of a backtest; man/toto-eval.1 defines them. Those after these are the coverage of each level. */
+enum toto_metric {
+    TOTO_METRIC_MAE,
+    TOTO_METRIC_MSE,
+    TOTO_METRIC_RMSE,
+    TOTO_METRIC_SMAPE,
+    TOTO_METRIC_MASE,
+    TOTO_METRIC_RMSSE,
+    TOTO_METRIC_WQL,
+    TOTO_N_METRICS,
+};
+
+/* Rolling windows of the series of a table: forecasts from origins whose outcome is known. */
+struct toto_backtest;
+
+struct toto_backtest_options {
+    size_t horizon;          /* steps that are forecast from each origin, at least 1 */
+    size_t n_windows;        /* origins of a series, at least 1: the last ones */
+    size_t step;             /* steps from one origin to the next; 0: the horizon */
+    size_t season;           /* steps of a season; 0: of each series, as the step of its times says */
+    const double *quantiles; /* of the weighted quantile loss, each in [0, 1]; borrowed for the time of the call */
+    size_t n_quantiles;
+    const double *levels;    /* in percent, whose coverage is counted; borrowed too */
+    size_t n_levels;
+};
+
+/* Plans windows: the outcome of the last ends at the last row of its series (of a group: at its latest row). What stands
+ * behind an origin has no say in what is made of the rows before it. series: as toto_series_make takes them; context and
+ * fill are those of a window. A series without room for one window is bad (see on_error); one with room for fewer is
+ * scored by those that fit, and a warning tells. */
+enum toto_status toto_backtest_make(const struct toto_table *table, const struct toto_series_options *series,
+                                    const struct toto_backtest_options *options, struct toto_backtest **backtest,
+                                    struct toto_error *err);
+void toto_backtest_free(struct toto_backtest *backtest);
+size_t toto_backtest_window_count(const struct toto_backtest *backtest); /* of all groups */
+size_t toto_backtest_bad_count(const struct toto_backtest *backtest);    /* series skipped or reported as missing */
+
+/* A series' scores, [TOTO_N_METRICS + n_levels]; NAN where there is none, its divisor being 0. */
+struct toto_backtest_score {
+    const char *id;
+    size_t season, n_windows, n_points; /* windows and points whose outcome is known */
+    size_t n_unscaled;       /* windows without a scale, which MASE and RMSSE leave out */
+    double *scores;
+    double *relative;        /* divided by that of seasonal naive; WQL: by the loss of its point forecast */
+};
+
+struct toto_backtest_report {
+    size_t n_series, n_scores;
+    struct toto_backtest_score *series; /* in order of first appearance */
+    struct toto_backtest_score mean;    /* over the series that have the score; its counts are sums, its season 0 */
+    double *geometric_mean;             /* [n_scores] over series, of relative; a ratio below 0.01 counts as 0.01 */
+    size_t *n_scored, *n_related;       /* [n_scores] series that the means of scores and of relative are over */
+};
+
+/* Forecasts all windows and scores them. Of options, which are the model's, horizon and quantiles have no say. The
+ * report is the caller's, to free by toto_backtest_report_free; its ids live as long as the backtest. The scores are the
+ * same to the bit whatever the batches. progress NULL: none. */
+enum toto_status toto_backtest_run(const struct toto_backtest *backtest, const struct toto_forecaster *forecaster,
+                                   const struct toto_forecast_options *options, toto_progress *progress, void *user,
+                                   struct toto_backtest_report **report, struct toto_error *err);
+void toto_backtest_report_free(struct toto_backtest_report *report);
+
 /* ---- Self-test ----------------------------------------------------------------------------------- */
 
 enum toto_verdict { TOTO_VERDICT_PASSED, TOTO_VERDICT_FAILED, TOTO_VERDICT_SKIPPED, TOTO_VERDICT_SHOWN };
@@ -306,5 +446,33 @@ enum toto_status toto_writer_close(struct toto_writer *writer, struct toto_error
 void toto_writer_abort(struct toto_writer *writer);
 /* Removes temporary files of all open writers; safe in a signal handler. */
 void toto_writer_unlink_all(void);
+
+/* ---- Output: scores become text -------------------------------------------------------------------- */
+
+enum toto_scores_format {
+    TOTO_SCORES_TABLE, /* columns for a person, numbers to four decimals */
+    TOTO_SCORES_CSV,   /* numbers that read back to the same double */
+    TOTO_SCORES_JSON,  /* {"toto": VERSION, "scores": [{COLUMN: VALUE, ...}, ...]}, numbers as in CSV */
+    TOTO_SCORES_MD,    /* a table of GitHub's Markdown, numbers as in TABLE */
+};
+
+struct toto_cell {
+    enum { TOTO_CELL_TEXT, TOTO_CELL_COUNT, TOTO_CELL_REAL } kind;
+    const char *text;  /* borrowed for the time of the call */
+    uint64_t count;
+    double real;       /* not finite: nothing; "-" for a person, null in JSON */
+};
+
+struct toto_scores;
+
+/* A table of scores. path NULL or "-": standard output; else written aside and renamed by close. columns: borrowed
+ * until close or abort. */
+enum toto_status toto_scores_open(const char *path, enum toto_scores_format format, const char *const *columns,
+                                  size_t n_columns, struct toto_scores **scores, struct toto_error *err);
+/* Adds a row of n_columns cells; nothing is written before close. */
+enum toto_status toto_scores_add(struct toto_scores *scores, const struct toto_cell *cells, struct toto_error *err);
+/* Writes the table, renames the file. On failure the temporary file is removed. Frees the table either way. */
+enum toto_status toto_scores_close(struct toto_scores *scores, struct toto_error *err);
+void toto_scores_abort(struct toto_scores *scores); /* for a run that failed; takes NULL */
 
 #endif

@@ -15,8 +15,9 @@ allowed_rooms() {
         backend) echo backend base ;;
         model) echo model checkpoint backend base ;;
         forecast) echo forecast series table model checkpoint backend base ;;
+        eval) echo eval forecast series table model checkpoint backend base ;;
         output) echo output series table base ;;
-        verify) echo verify output forecast series table model checkpoint backend base ;;
+        verify) echo verify output eval forecast series table model checkpoint backend base ;;
         commands) echo commands ;;
         main.c) echo commands ;;
         *) echo none ;;

@@ -11,6 +11,7 @@ PATH=$work/bin:$PATH
 unset TOTO_MODEL TOTO_DEVICE
 
 ln -s "$root/tests/golden/toto1/models/d3" "$work/model"
+ln -s "$root/data/ETTh1.csv" "$work/ETTh1.csv"
 head -n 400 "$root/data/ETTh1.csv" > "$work/hourly.csv"
 awk 'BEGIN {
     print "unique_id,ds,y"

@@ -3,15 +3,13 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "input_options.h"
 #include "options.h"
 
 enum {
-    MOST_FILES = 4096,
     MOST_HORIZON = 1000000,
     MOST_SAMPLES = 1000000,
-    MOST_CONTEXT = 1000000,
     MOST_THREADS = 1024,
 };
 
@@ -21,9 +19,9 @@ struct entries {
     struct arg_lit *no_kv_cache;
     struct arg_str *decode_block, *quantiles;
     struct arg_lit *extrapolate;
-    struct arg_str *levels, *point, *context, *fill, *layout, *id, *time, *target, *past, *known,
-        *future, *drop, *group;
-    struct arg_str *format, *output, *samples_out, *seed, *on_error, *threads, *memory;
+    struct arg_str *levels, *point;
+    struct input_entries input;
+    struct arg_str *future, *format, *output, *samples_out, *seed, *threads, *memory;
     struct arg_lit *dry_run, *quiet, *verbose, *help;
     struct arg_file *files;
     struct arg_end *end;
@@ -38,13 +36,12 @@ union table {
 
 struct forecast_options_owned {
     union table table;
-    const char **targets, **pasts, **knowns, **drops;
+    struct input_lists lists;
     double *quantiles; /* those of the columns, then lo and hi of each level */
     double *levels;
 };
 
 static const double default_quantiles[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9};
-static const char *const standard_input[] = {"-"};
 
 static void fill_table(struct entries *t)
 {
@@ -66,62 +63,22 @@ static void fill_table(struct entries *t)
     t->levels = arg_str0(NULL, "levels", "LIST",
                          "central intervals in percent, such as 80,95: columns lo-80, hi-80, ...");
     t->point = arg_str0(NULL, "point", "POINT", "the forecast column: median or mean; default: median");
-    t->context = arg_str0(NULL, "context", "N", "the last N points of a series are read; default: 4096");
-    t->fill = arg_str0(NULL, "fill", "FILL",
-                       "what stands in for a missing value: none, ffill or linear; default: ffill");
-    t->layout = arg_str0(NULL, "layout", "LAYOUT", "auto, wide or long; default: auto");
-    t->id = arg_str0(NULL, "id", "COL", "the column of ids of long input");
-    t->time = arg_str0(NULL, "time", "COL", "the column of times");
-    t->target = arg_str0(NULL, "target", "COL,...", "the columns to forecast");
-    t->past = arg_str0(NULL, "past", "COL,...", "covariates of the past: seen, and not forecast");
-    t->known = arg_str0(NULL, "known", "COL,...", "covariates known ahead (experimental)");
-    t->future = arg_str0(NULL, "future", "FILE", "their future; default: rows at the end of a series "
+    input_entries_make(&t->input);
+    t->future = arg_str0(NULL, "future", "FILE", "the future of --known; default: rows at the end of a series "
                                                  "without its targets");
-    t->drop = arg_str0(NULL, "drop", "COL,...", "columns to leave out");
-    t->group = arg_str0(NULL, "group", "GROUP", "which series see each other: all, none, or a column of "
-                                                "long input; default: wide all, long none");
     t->format = arg_str0("f", "format", "FORMAT", "of the output: csv");
     t->output = arg_str0("o", "output", "FILE", "written aside and renamed; default: standard output");
     t->samples_out = arg_str0(NULL, "samples-out", "FILE", "every trajectory, as CSV");
     t->seed = arg_str0(NULL, "seed", "N", "same seed, same bytes; default: 0");
-    t->on_error = arg_str0(NULL, "on-error", "WHAT",
-                           "what one bad series does to the rest: fail, skip or null; default: fail");
     t->threads = arg_str0(NULL, "threads", "N", "default: what the affinity mask and cgroup allow");
     t->memory = arg_str0(NULL, "memory", "SIZE", "most memory that toto allocates, such as 800M or 2G");
     t->dry_run = arg_lit0(NULL, "dry-run", "print the plan and run nothing");
     t->quiet = arg_lit0("q", "quiet", "errors alone on standard error");
     t->verbose = arg_litn("v", "verbose", 0, 2, "stages and their times on standard error; -vv: more");
     t->help = arg_lit0("h", "help", "this text");
-    t->files = arg_filen(NULL, NULL, "FILE", 0, MOST_FILES, NULL);
+    t->files = input_files_make();
     t->end = arg_end(8);
 }
-
-/* The text of an option, or NULL if it was not given. */
-static const char *given(const struct arg_str *entry)
-{
-    return entry->count ? entry->sval[0] : NULL;
-}
-
-static enum toto_status read_size(const struct arg_str *entry, const char *name, size_t least, size_t most,
-                                  size_t *value, struct toto_error *err)
-{
-    uint64_t number;
-    if (!entry->count)
-        return TOTO_STATUS_OK;
-    enum toto_status status = option_integer(name, entry->sval[0], least, most, &number, err);
-    if (status == TOTO_STATUS_OK)
-        *value = (size_t)number;
-    return status;
-}
-
-static enum toto_status read_choice(const struct arg_str *entry, const char *name,
-                                    const char *const *choices, size_t n, int *choice,
-                                    struct toto_error *err)
-{
-    return entry->count ? option_choice(name, entry->sval[0], choices, n, choice, err) : TOTO_STATUS_OK;
-}
-
-#define CHOICES(...) (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)
 
 /* The model's side: model, device, how much of what is run. */
 static enum toto_status read_run(const struct entries *t, struct forecast_options *o, struct toto_error *err)
@@ -130,27 +87,27 @@ static enum toto_status read_run(const struct entries *t, struct forecast_option
     uint64_t number;
     int choice = 0;
 
-    o->model = given(t->model) ? given(t->model) : getenv("TOTO_MODEL");
+    o->model = entry_text(t->model) ? entry_text(t->model) : getenv("TOTO_MODEL");
     const char *from_environment = getenv("TOTO_DEVICE");
-    o->device = given(t->device)                              ? given(t->device)
+    o->device = entry_text(t->device)                              ? entry_text(t->device)
                 : from_environment && *from_environment != '\0' ? from_environment
                                                               : "auto";
-    if ((status = read_choice(t->dtype, "--dtype", CHOICES("auto", "f32", "f16", "bf16"), &choice, err)) ||
-        (status = read_size(t->horizon, "-H/--horizon", 1, MOST_HORIZON, &o->forecast.horizon, err)) ||
-        (status = read_size(t->samples, "-n/--samples", 0, MOST_SAMPLES, &o->forecast.n_samples, err)) ||
-        (status = read_size(t->decode_block, "--decode-block", 0, MOST_HORIZON, &o->forecast.decode_block, err)) ||
-        (status = read_size(t->samples_per_batch, "--samples-per-batch", 1, MOST_SAMPLES,
+    if ((status = entry_choice(t->dtype, "--dtype", CHOICES("auto", "f32", "f16", "bf16"), &choice, err)) ||
+        (status = entry_size(t->horizon, "-H/--horizon", 1, MOST_HORIZON, &o->forecast.horizon, err)) ||
+        (status = entry_size(t->samples, "-n/--samples", 0, MOST_SAMPLES, &o->forecast.n_samples, err)) ||
+        (status = entry_size(t->decode_block, "--decode-block", 0, MOST_HORIZON, &o->forecast.decode_block, err)) ||
+        (status = entry_size(t->samples_per_batch, "--samples-per-batch", 1, MOST_SAMPLES,
                             &o->forecast.samples_per_batch, err)) ||
-        (status = read_size(t->threads, "--threads", 1, MOST_THREADS, &o->n_threads, err)))
+        (status = entry_size(t->threads, "--threads", 1, MOST_THREADS, &o->n_threads, err)))
         return status;
     o->dtype = (enum toto_dtype)choice;
-    if (given(t->seed)) {
-        if ((status = option_integer("--seed", given(t->seed), 0, UINT64_MAX, &number, err)))
+    if (entry_text(t->seed)) {
+        if ((status = option_integer("--seed", entry_text(t->seed), 0, UINT64_MAX, &number, err)))
             return status;
         o->forecast.seed = number;
     }
-    if (given(t->memory)) {
-        if ((status = option_bytes("--memory", given(t->memory), &o->memory, err)))
+    if (entry_text(t->memory)) {
+        if ((status = option_bytes("--memory", entry_text(t->memory), &o->memory, err)))
             return status;
         o->forecast.memory = o->memory;
     }
@@ -174,67 +131,19 @@ static enum toto_status read_run(const struct entries *t, struct forecast_option
     return TOTO_STATUS_OK;
 }
 
-/* A list of columns; *names is the caller's. */
-static enum toto_status read_names(const struct arg_str *entry, const char *name, const char ***names,
-                                   const char *const **columns, size_t *n, struct toto_error *err)
-{
-    if (!entry->count)
-        return TOTO_STATUS_OK;
-    enum toto_status status = option_names(name, entry->sval[0], names, n, err);
-    if (status == TOTO_STATUS_OK)
-        *columns = *names;
-    return status;
-}
-
-/* Which column is what. */
-static enum toto_status read_columns(const struct entries *t, struct forecast_options *o,
-                                     struct toto_error *err)
-{
-    enum toto_status status;
-    struct toto_table_options *table = &o->table;
-    struct forecast_options_owned *owned = o->owned;
-
-    table->id = given(t->id);
-    table->time = given(t->time);
-    table->future = given(t->future);
-    if ((status = read_names(t->target, "--target", &owned->targets, &table->targets, &table->n_targets, err)) ||
-        (status = read_names(t->past, "--past", &owned->pasts, &table->pasts, &table->n_pasts, err)) ||
-        (status = read_names(t->known, "--known", &owned->knowns, &table->knowns, &table->n_knowns, err)) ||
-        (status = read_names(t->drop, "--drop", &owned->drops, &table->drops, &table->n_drops, err)))
-        return status;
-    if (table->future && !table->n_knowns)
-        return command_fail(err, TOTO_STATUS_USAGE,
-                            "--future holds the future of covariates; name their columns with --known");
-    return TOTO_STATUS_OK;
-}
-
 /* The input's side: roles of columns, and what becomes of a series. */
 static enum toto_status read_input(const struct entries *t, struct forecast_options *o,
                                    struct toto_error *err)
 {
-    enum toto_status status;
-    int layout = TOTO_LAYOUT_AUTO, fill = TOTO_FILL_FFILL, on_error = TOTO_ON_ERROR_FAIL;
-
-    if ((status = read_choice(t->layout, "--layout", CHOICES("auto", "wide", "long"), &layout, err)) ||
-        (status = read_choice(t->fill, "--fill", CHOICES("ffill", "none", "linear"), &fill, err)) ||
-        (status = read_choice(t->on_error, "--on-error", CHOICES("fail", "skip", "null"), &on_error, err)) ||
-        (status = read_size(t->context, "--context", 1, MOST_CONTEXT, &o->series.context, err)))
+    enum toto_status status = input_options_read(&t->input, &o->owned->lists, &o->table, &o->series, err);
+    if (status)
         return status;
-    o->table.layout = (enum toto_layout)layout;
-    o->table.on_error = (enum toto_on_error)on_error;
-    o->series.on_error = (enum toto_on_error)on_error;
-    o->series.fill = (enum toto_fill)fill;
     o->series.future_steps = o->forecast.horizon;
-    const char *group = given(t->group);
-    if (group && strcmp(group, "all") == 0) {
-        o->series.group = TOTO_GROUP_ALL;
-    } else if (group && strcmp(group, "none") == 0) {
-        o->series.group = TOTO_GROUP_NONE;
-    } else if (group) {
-        o->series.group = TOTO_GROUP_COLUMN;
-        o->table.group = group;
-    }
-    return read_columns(t, o, err);
+    o->table.future = entry_text(t->future);
+    if (o->table.future && !o->table.n_knowns)
+        return command_fail(err, TOTO_STATUS_USAGE,
+                            "--future holds the future of covariates; name their columns with --known");
+    return TOTO_STATUS_OK;
 }
 
 /* The quantiles of the columns, then lo and hi of each level, as toto_writer_open wants them. */
@@ -245,16 +154,16 @@ static enum toto_status read_quantiles(const struct entries *t, struct forecast_
     double *columns = NULL;
     size_t n_columns = 0;
 
-    if (given(t->quantiles) &&
-        (status = option_numbers("--quantiles", given(t->quantiles), 0, 1, &columns, &n_columns, err)))
+    if (entry_text(t->quantiles) &&
+        (status = option_numbers("--quantiles", entry_text(t->quantiles), 0, 1, &columns, &n_columns, err)))
         return status;
-    if (given(t->levels) && (status = option_numbers("--levels", given(t->levels), 0, 100, &o->owned->levels,
+    if (entry_text(t->levels) && (status = option_numbers("--levels", entry_text(t->levels), 0, 100, &o->owned->levels,
                                                      &o->output.n_levels, err))) {
         free(columns);
         return status;
     }
     const double *source = columns;
-    if (!given(t->quantiles) && !given(t->levels) && o->forecast.n_samples > 0) {
+    if (!entry_text(t->quantiles) && !entry_text(t->levels) && o->forecast.n_samples > 0) {
         source = default_quantiles;
         n_columns = sizeof default_quantiles / sizeof *default_quantiles;
     }
@@ -287,12 +196,12 @@ static enum toto_status read_output(const struct entries *t, struct forecast_opt
     enum toto_status status;
     int format = 0, point = TOTO_POINT_MEDIAN;
 
-    if ((status = read_choice(t->format, "-f/--format", CHOICES("csv"), &format, err)) ||
-        (status = read_choice(t->point, "--point", CHOICES("median", "mean"), &point, err)))
+    if ((status = entry_choice(t->format, "-f/--format", CHOICES("csv"), &format, err)) ||
+        (status = entry_choice(t->point, "--point", CHOICES("median", "mean"), &point, err)))
         return status;
     o->forecast.point = (enum toto_point)point;
-    o->output.path = given(t->output);
-    o->output.samples_path = given(t->samples_out);
+    o->output.path = entry_text(t->output);
+    o->output.samples_path = entry_text(t->samples_out);
     if ((o->output.path && !*o->output.path) || (o->output.samples_path && !*o->output.samples_path))
         return command_fail(err, TOTO_STATUS_USAGE, "option %s: the name of the file is empty",
                             o->output.path && !*o->output.path ? "-o/--output" : "--samples-out");
@@ -302,10 +211,10 @@ static enum toto_status read_output(const struct entries *t, struct forecast_opt
                             o->output.path ? o->output.path : "standard output");
     o->forecast.keep_samples = o->output.samples_path != NULL;
     if (o->forecast.n_samples == 0) {
-        const char *clash = given(t->quantiles)                               ? "--quantiles"
-                            : given(t->levels)                                ? "--levels"
-                            : given(t->samples_out)                           ? "--samples-out"
-                            : given(t->point) && point == TOTO_POINT_MEDIAN ? "--point median"
+        const char *clash = entry_text(t->quantiles)                               ? "--quantiles"
+                            : entry_text(t->levels)                                ? "--levels"
+                            : entry_text(t->samples_out)                           ? "--samples-out"
+                            : entry_text(t->point) && point == TOTO_POINT_MEDIAN ? "--point median"
                                                                               : NULL;
         if (clash)
             return command_fail(err, TOTO_STATUS_USAGE,
@@ -313,25 +222,6 @@ static enum toto_status read_output(const struct entries *t, struct forecast_opt
         o->forecast.point = TOTO_POINT_MEAN;
     }
     return read_quantiles(t, o, err);
-}
-
-static enum toto_status read_files(const struct entries *t, struct forecast_options *o,
-                                   struct toto_error *err)
-{
-    bool stdin_seen = o->table.future && strcmp(o->table.future, "-") == 0;
-    o->files = t->files->count ? t->files->filename : standard_input;
-    o->n_files = t->files->count ? (size_t)t->files->count : 1;
-    for (size_t i = 0; i < o->n_files; i++) {
-        if (strcmp(o->files[i], "-") != 0)
-            continue;
-        if (stdin_seen)
-            return command_fail(err, TOTO_STATUS_USAGE, "standard input (-) is named twice");
-        stdin_seen = true;
-    }
-    if (!t->files->count && isatty(STDIN_FILENO))
-        return command_fail(err, TOTO_STATUS_USAGE,
-                            "no FILE is given, and standard input is a terminal. Try 'toto forecast --help'");
-    return TOTO_STATUS_OK;
 }
 
 enum toto_status forecast_options_read(int argc, char **argv, struct forecast_options *options,
@@ -358,7 +248,9 @@ enum toto_status forecast_options_read(int argc, char **argv, struct forecast_op
     if (status || *helped)
         return status;
     if ((status = read_run(t, options, err)) || (status = read_input(t, options, err)) ||
-        (status = read_output(t, options, err)) || (status = read_files(t, options, err)))
+        (status = read_output(t, options, err)) ||
+        (status = input_files_read(t->files, options->table.future, text.command, &options->files, &options->n_files,
+                                   err)))
         return status;
     return TOTO_STATUS_OK;
 }
@@ -369,10 +261,7 @@ void forecast_options_free(struct forecast_options *options)
     if (!owned)
         return;
     arg_freetable(owned->table.by_index, N_ENTRIES);
-    free(owned->targets);
-    free(owned->pasts);
-    free(owned->knowns);
-    free(owned->drops);
+    input_lists_free(&owned->lists);
     free(owned->quantiles);
     free(owned->levels);
     free(owned);

@@ -303,6 +303,42 @@ enum toto_status option_numbers(const char *name, const char *text, double least
     return TOTO_STATUS_OK;
 }
 
+enum toto_status option_integers(const char *name, const char *text, uint64_t least, uint64_t most, bool distinct,
+                                 size_t **values, size_t *n, struct toto_error *err)
+{
+    size_t count = 1;
+    for (const char *c = text; *c; c++)
+        count += *c == ',';
+    size_t *list = malloc(count * sizeof *list);
+    if (!list)
+        return command_fail(err, TOTO_STATUS_RESOURCE, "not enough memory for option %s", name);
+    enum toto_status status = TOTO_STATUS_OK;
+    for (size_t i = 0; i < count && !status; i++) {
+        char item[32];
+        size_t length = strcspn(text, ",");
+        uint64_t value = 0;
+        if (length >= sizeof item)
+            status = command_fail(err, TOTO_STATUS_USAGE, "option %s: \"%s\" is not a list of whole numbers", name,
+                                  text);
+        else
+            snprintf(item, sizeof item, "%.*s", (int)length, text);
+        if (!status)
+            status = option_integer(name, item, least, most, &value, err);
+        list[i] = (size_t)value;
+        for (size_t j = 0; j < i && distinct && !status; j++)
+            if (list[j] == list[i])
+                status = command_fail(err, TOTO_STATUS_USAGE, "option %s: \"%s\" is given twice", name, item);
+        text += length + 1;
+    }
+    if (status) {
+        free(list);
+        return status;
+    }
+    *values = list;
+    *n = count;
+    return TOTO_STATUS_OK;
+}
+
 enum toto_status option_names(const char *name, const char *text, const char ***names, size_t *n,
                               struct toto_error *err)
 {
@@ -335,7 +371,7 @@ enum toto_status option_names(const char *name, const char *text, const char ***
         if (out == start || !closed || (*c && *c != ',')) {
             free(list);
             return command_fail(err, TOTO_STATUS_USAGE,
-                                "option %s: \"%s\" is not a list of column names such as a,b", name, text);
+                                "option %s: \"%s\" is not a list of names such as a,b", name, text);
         }
         *out++ = '\0';
         list[count++] = start;
@@ -345,6 +381,29 @@ enum toto_status option_names(const char *name, const char *text, const char ***
     *names = list;
     *n = count;
     return TOTO_STATUS_OK;
+}
+
+const char *entry_text(const struct arg_str *entry)
+{
+    return entry->count ? entry->sval[0] : NULL;
+}
+
+enum toto_status entry_size(const struct arg_str *entry, const char *name, size_t least, size_t most, size_t *value,
+                            struct toto_error *err)
+{
+    uint64_t number;
+    if (!entry->count)
+        return TOTO_STATUS_OK;
+    enum toto_status status = option_integer(name, entry->sval[0], least, most, &number, err);
+    if (status == TOTO_STATUS_OK)
+        *value = (size_t)number;
+    return status;
+}
+
+enum toto_status entry_choice(const struct arg_str *entry, const char *name, const char *const *choices, size_t n,
+                              int *choice, struct toto_error *err)
+{
+    return entry->count ? option_choice(name, entry->sval[0], choices, n, choice, err) : TOTO_STATUS_OK;
 }
 
 void command_print_log(void *user, enum toto_log_level level, const char *line)

@@ -55,10 +55,26 @@ enum toto_status option_choice(const char *name, const char *text, const char *c
 enum toto_status option_numbers(const char *name, const char *text, double least, double most,
                                 double **values, size_t *n, struct toto_error *err);
 
+/* Whole decimal numbers between commas, each in [least, most] and, if `distinct`, different from the others. *values is
+ * malloc'd. */
+enum toto_status option_integers(const char *name, const char *text, uint64_t least, uint64_t most, bool distinct,
+                                 size_t **values, size_t *n, struct toto_error *err);
+
 /* Names between commas, none empty. A name that holds a comma stands between double quotes. The block
  * *names holds the texts too; free() it. */
 enum toto_status option_names(const char *name, const char *text, const char ***names, size_t *n,
                               struct toto_error *err);
+
+/* ---- The same of an entry that may not be given: *value and *choice then stay as they are. ----------- */
+
+/* The text, or NULL. */
+const char *entry_text(const struct arg_str *entry);
+enum toto_status entry_size(const struct arg_str *entry, const char *name, size_t least, size_t most, size_t *value,
+                            struct toto_error *err);
+enum toto_status entry_choice(const struct arg_str *entry, const char *name, const char *const *choices, size_t n,
+                              int *choice, struct toto_error *err);
+
+#define CHOICES(...) (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)
 
 /* The library's messages on standard error; a toto_log_fn. */
 void command_print_log(void *user, enum toto_log_level level, const char *line);

@@ -21,26 +21,6 @@ static enum toto_status put_text(struct out_file *file, const char *text, struct
     return out_file_write(file, text, strlen(text), err);
 }
 
-/* A field, quoted where RFC 4180 asks for it or where a reader could trim it. */
-static enum toto_status put_field(struct out_file *file, const char *text, struct toto_error *err)
-{
-    size_t length = strlen(text);
-    bool trimmed = length && (strchr(" \t", text[0]) || strchr(" \t", text[length - 1]));
-    if (!trimmed && !strpbrk(text, ",\"\r\n"))
-        return out_file_write(file, text, length, err);
-    enum toto_status status = put_text(file, "\"", err);
-    while (!status && *text) {
-        size_t run = strcspn(text, "\"");
-        status = out_file_write(file, text, run, err);
-        text += run;
-        if (!status && *text) {
-            status = put_text(file, "\"\"", err);
-            text++;
-        }
-    }
-    return status ? status : put_text(file, "\"", err);
-}
-
 /* "," and a name such as 0.1, lo-80 or sample-3. */
 static enum toto_status put_column(struct out_file *file, const char *prefix, double number,
                                    struct toto_error *err)
@@ -55,10 +35,10 @@ static enum toto_status put_column(struct out_file *file, const char *prefix, do
 static enum toto_status put_key_names(struct toto_writer *writer, struct out_file *file,
                                       struct toto_error *err)
 {
-    enum toto_status status = put_field(file, writer->series->id_name, err);
+    enum toto_status status = out_file_field(file, writer->series->id_name, err);
     if (!status)
         status = put_text(file, ",", err);
-    return status ? status : put_field(file, writer->series->time_name, err);
+    return status ? status : out_file_field(file, writer->series->time_name, err);
 }
 
 static enum toto_status put_header(struct toto_writer *writer, struct toto_error *err)
@@ -98,10 +78,10 @@ static enum toto_status put_number(struct out_file *file, const float *value, st
 static enum toto_status put_keys(struct out_file *file, const char *id, const char *time,
                                  struct toto_error *err)
 {
-    enum toto_status status = put_field(file, id, err);
+    enum toto_status status = out_file_field(file, id, err);
     if (!status)
         status = put_text(file, ",", err);
-    return status ? status : put_field(file, time, err);
+    return status ? status : out_file_field(file, time, err);
 }
 
 static enum toto_status put_step(struct toto_writer *writer, const struct toto_forecast *forecast,

@@ -168,6 +168,25 @@ enum toto_status out_file_write(struct out_file *file, const char *text, size_t 
     return TOTO_STATUS_OK;
 }
 
+enum toto_status out_file_field(struct out_file *file, const char *text, struct toto_error *err)
+{
+    size_t length = strlen(text);
+    bool trimmed = length && (strchr(" \t", text[0]) || strchr(" \t", text[length - 1]));
+    if (!trimmed && !strpbrk(text, ",\"\r\n"))
+        return out_file_write(file, text, length, err);
+    enum toto_status status = out_file_write(file, "\"", 1, err);
+    while (!status && *text) {
+        size_t run = strcspn(text, "\"");
+        status = out_file_write(file, text, run, err);
+        text += run;
+        if (!status && *text) {
+            status = out_file_write(file, "\"\"", 2, err);
+            text++;
+        }
+    }
+    return status ? status : out_file_write(file, "\"", 1, err);
+}
+
 enum toto_status out_file_finish(struct out_file *file, struct toto_error *err)
 {
     enum toto_status status = flush(file, err);

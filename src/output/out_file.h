@@ -22,6 +22,9 @@ enum toto_status out_file_open(const char *path, struct out_file *file, struct t
 enum toto_status out_file_write(struct out_file *file, const char *text, size_t length,
                                 struct toto_error *err);
 
+/* Appends a field of CSV, quoted where RFC 4180 asks for it or where a reader could trim it. */
+enum toto_status out_file_field(struct out_file *file, const char *text, struct toto_error *err);
+
 /* Writes what is buffered and, for a file, waits until the disk has it. */
 enum toto_status out_file_finish(struct out_file *file, struct toto_error *err);
 

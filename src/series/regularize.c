@@ -381,3 +381,27 @@ void regularize_values(const struct toto_table *table, const struct key_axis *ax
     }
     gap_fill(fill, before, next, n_steps, before.value, values);
 }
+
+void regularize_array(const float *points, size_t n, size_t n_steps, enum toto_fill fill,
+                      float *values, uint8_t *observed)
+{
+    struct anchor before = {0};
+    size_t first = n - n_steps, i = first, next = 0;
+    while (i > 0 && !before.known) {
+        i--;
+        if (!isnan(points[i]))
+            before = (struct anchor){true, -(double)(first - i), points[i]};
+    }
+    memset(observed, 0, n_steps);
+    for (size_t place = 0; place < n_steps; place++) {
+        float x = points[first + place];
+        if (isnan(x))
+            continue;
+        gap_fill(fill, before, next, place, x, values);
+        values[place] = x;
+        observed[place] = 1;
+        before = (struct anchor){true, (double)place, x};
+        next = place + 1;
+    }
+    gap_fill(fill, before, next, n_steps, before.value, values);
+}

@@ -31,4 +31,8 @@ void regularize_values(const struct toto_table *table, const struct key_axis *ax
                        int64_t last, size_t n_steps, enum toto_fill fill, float *values,
                        uint8_t *observed);
 
+/* The same of an array: the last n_steps of n points (n_steps <= n), NaN where missing. */
+void regularize_array(const float *points, size_t n, size_t n_steps, enum toto_fill fill,
+                      float *values, uint8_t *observed);
+
 #endif

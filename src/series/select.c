@@ -8,8 +8,6 @@
 #include "regularize.h"
 #include "series.h"
 
-enum { DEFAULT_CONTEXT = 4096 };
-
 /* A variate on its way: series->variates has the same index. */
 struct choice {
     uint32_t key, value;

@@ -5,6 +5,8 @@
 #include "../base/arena.h"
 #include "../table/timestamp.h"
 
+enum { DEFAULT_CONTEXT = 4096 }; /* points that are kept where options name no number */
+
 /* A variate that will be written. */
 struct variate {
     const char *id; /* as the output writes it */

@@ -46,7 +46,9 @@ void golden_skipped(const struct golden *golden, const char *name, const char *w
 /* Reports a case that ran, and frees what it owns. */
 void golden_case_close(struct golden_case *c, const char *name);
 
-/* Opens the model in this folder (once for cases in a row), and the case's file. False if the case failed. */
+/* Opens the model in this folder (once for cases in a row). False if the case failed. */
+bool golden_case_model(struct golden_case *c, const char *model_path, enum model_family family);
+/* Opens the model, and the case's file. */
 bool golden_case_open(struct golden_case *c, const char *model_path, enum model_family family);
 
 /* The first failure of a case stays. */

@@ -63,17 +63,23 @@ static struct toto_model *open_model(struct golden *golden, const char *path, st
     return golden->model;
 }
 
+bool golden_case_model(struct golden_case *c, const char *model_path, enum model_family family)
+{
+    struct toto_error err = {""};
+    c->began = clock_seconds();
+    c->model = open_model(c->golden, model_path, &err);
+    if (!c->model || c->model->family != family)
+        golden_fail(c, "model", c->model ? "is of another family" : err.message);
+    return !c->failed;
+}
+
 bool golden_case_open(struct golden_case *c, const char *model_path, enum model_family family)
 {
     struct toto_error err = {""};
     char path[1024];
     const char *file = json_string_value(json_object_get(c->entry, "file"));
-    c->began = clock_seconds();
-    c->model = open_model(c->golden, model_path, &err);
-    if (!c->model || c->model->family != family) {
-        golden_fail(c, "model", c->model ? "is of another family" : err.message);
+    if (!golden_case_model(c, model_path, family))
         return false;
-    }
     if (!file) {
         golden_fail(c, "file", "the manifest names none");
         return false;

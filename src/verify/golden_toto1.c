@@ -396,6 +396,10 @@ static void run_case(struct golden *golden, const json_t *manifest, const json_t
     void (*run)(struct toto1_case *) = NULL;
     if (!kind || !golden_wanted(golden, name))
         return;
+    if (strcmp(kind, "lsf") == 0 && model_path(golden, manifest, entry, path, sizeof path)) {
+        toto1_case_lsf(golden, manifest, entry, path);
+        return;
+    }
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(kind, kinds[i].kind) == 0)
             run = kinds[i].run;

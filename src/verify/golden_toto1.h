@@ -29,6 +29,9 @@ struct toto1_request {
 /* Forecasts the groups; a failure is the case's, and the results then hold no arrays or zeros. False: it failed. */
 bool toto1_case_run(struct toto1_case *c, const struct toto1_request *request, struct toto1_results *results);
 
+/* A case of the benchmark of long sequence forecasting: runs and reports it. */
+void toto1_case_lsf(struct golden *golden, const json_t *manifest, const json_t *entry, const char *model_path);
+
 /* Follows the first pass stage by stage. */
 void toto1_case_stages(struct toto1_case *c);
 

@@ -418,6 +418,90 @@ static void test_no_memory(void **state)
     }
 }
 
+static struct toto_series *must_make_values(const struct toto_values *values, size_t n,
+                                            const struct toto_series_options *options)
+{
+    struct toto_series *series;
+    struct toto_error err;
+    if (toto_series_from_values(values, n, options, &series, &err))
+        fail_msg("%s", err.message);
+    return series;
+}
+
+static void test_values(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"a", "b"}, *const other[] = {"c"};
+    const float ab[] = {1, NAN, 3, NAN, NAN, NAN, NAN, NAN, 9, NAN}, c[] = {5, 6};
+    const struct toto_values groups[] = {{names, 2, 5, ab, 0}, {other, 1, 2, c, 0}};
+    struct toto_series *series = must_make_values(groups, 2, NULL);
+    assert_int_equal(toto_series_count(series), 3);
+    assert_int_equal(series->n_groups, 2);
+    assert_int_equal(series->groups[0].n_variates, 2);
+    assert_points(series, 0, "1 1? 3 3? 3?");
+    assert_points(series, 1, "0? 0? 0? 9 9?");
+    assert_points(series, 2, "5 6");
+    assert_string_equal(series->variates[2].id, "c");
+    char time[TIME_TEXT_SIZE];
+    time_axis_text(&series->variates[0].axis, 1, time);
+    assert_string_equal(time, "5");
+    toto_series_free(series);
+
+    /* A window sees what came before it, as that of a table does. */
+    series = must_make_values(groups, 2,
+                              &(struct toto_series_options){.context = 4,
+                                                            .fill = TOTO_FILL_LINEAR,
+                                                            .group = TOTO_GROUP_NONE});
+    assert_int_equal(series->n_groups, 3);
+    assert_points(series, 0, "2? 3 3? 3?");
+    assert_points(series, 1, "0? 0? 9 9?");
+    assert_points(series, 2, "5 6");
+    toto_series_free(series);
+
+    /* The first steps of a wider array. */
+    const struct toto_values cut = {names, 2, 4, ab, 5};
+    series = must_make_values(&cut, 1, NULL);
+    assert_points(series, 0, "1 1? 3 3?");
+    assert_points(series, 1, "0? 0? 0? 9");
+    toto_series_free(series);
+    assert_int_equal(toto_memory_used(), 0);
+}
+
+static void assert_values_fail(const struct toto_values *values, const struct toto_series_options *options,
+                               enum toto_status wanted, const char *part)
+{
+    struct toto_series *series;
+    struct toto_error err;
+    assert_int_equal(toto_series_from_values(values, 1, options, &series, &err), wanted);
+    assert_null(series);
+    assert_part(err.message, part);
+    assert_int_equal(toto_memory_used(), 0);
+}
+
+static void test_values_errors(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"a"};
+    const float points[] = {1, INFINITY};
+    struct toto_values values = {names, 1, 2, points, 0};
+    assert_values_fail(&values, NULL, TOTO_STATUS_DATA, "\"a\": point 1 is not finite");
+    assert_values_fail(&values, &(struct toto_series_options){.group = TOTO_GROUP_COLUMN},
+                       TOTO_STATUS_USAGE, "column");
+    values.n_steps = 0;
+    assert_values_fail(&values, NULL, TOTO_STATUS_DATA, "no values");
+    values.n_steps = 1;
+    for (size_t n = 1; n < 6; n++) {
+        struct toto_series *series;
+        struct toto_error err;
+        mem_fail_after(n);
+        enum toto_status status = toto_series_from_values(&values, 1, NULL, &series, &err);
+        mem_fail_after(0);
+        toto_series_free(series);
+        assert_true(status == (n < 3 ? TOTO_STATUS_RESOURCE : TOTO_STATUS_OK));
+    }
+    assert_int_equal(toto_memory_used(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -426,7 +510,8 @@ int main(void)
         cmocka_unit_test(test_far_gap),     cmocka_unit_test(test_steps),
         cmocka_unit_test(test_time_errors), cmocka_unit_test(test_groups),
         cmocka_unit_test(test_on_error),    cmocka_unit_test(test_many),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_memory),   cmocka_unit_test(test_values),
+        cmocka_unit_test(test_values_errors),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }
