@@ -13,7 +13,8 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
 CFLAGS ?= -O3 -g
 ALL_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -fno-math-errno -fPIE \
 	$(WARNINGS) $(WERROR) $(CFLAGS)
-LIBS := -lcsv -largtable2 -ljansson -lnettle -ldl -lpthread -lm
+# What scripts/probe-packages.sh found: archives where there are any, so that the program needs none of them to run.
+LIBS = $$(cat $(BUILD)/packages) -ldl -lpthread -lm
 ALL_LDFLAGS := -pie $(LDFLAGS)
 ifneq ($(SAN),)
 ALL_CFLAGS += -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -59,20 +60,21 @@ $(BUILD)/%.o: src/%.c $(BUILD)/flags $(BUILD)/packages
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+$(BUILD)/model/builtin.o: data/model/config.json data/model/model.safetensors
+
 # The compiler and its flags; what they build is built again when they change.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(BUILD)
 	@printf '%s\n' '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || \
 		printf '%s\n' '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' > $@
 
-# Packages are looked for once a build folder and compiler.
+# Packages are looked for once a build folder and compiler; the files hold what links them.
+PROBE = CC='$(CC)' LDFLAGS='$(ALL_LDFLAGS)' sh scripts/probe-packages.sh
 $(BUILD)/packages: $(BUILD)/flags scripts/probe-packages.sh
-	@CC='$(CC)' sh scripts/probe-packages.sh csv argtable2 jansson nettle opencl
-	@touch $@
+	@$(PROBE) csv argtable2 jansson nettle opencl > $@
 
 $(BUILD)/packages-test: $(BUILD)/packages
-	@CC='$(CC)' sh scripts/probe-packages.sh cmocka
-	@touch $@
+	@$(PROBE) cmocka > $@
 
 $(GOLDEN): tests/golden/golden.c $(BUILD)/libtoto.a $(BUILD)/packages-test
 	$(call say,CC,$@)
@@ -82,7 +84,8 @@ $(GOLDEN): tests/golden/golden.c $(BUILD)/libtoto.a $(BUILD)/packages-test
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libtoto.a $(BUILD)/packages-test
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Isrc -MMD -MP -o $@ $< $(BUILD)/libtoto.a -lcmocka $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Isrc -MMD -MP -o $@ $< $(BUILD)/libtoto.a \
+		$$(cat $(BUILD)/packages-test) $(LIBS)
 
 # ---- Tests ---------------------------------------------------------------------------------------
 TOTO = $(abspath $(BUILD)/toto)
