@@ -93,6 +93,7 @@ CHECK = V=$(V) sh scripts/check.sh
 CHECK_CLI = TOTO=$(TOTO) UPDATE=$(UPDATE) sh tests/cli/run.sh
 CHECK_SOURCE = 'CC="$(CC)" sh tests/headers.sh' 'sh tests/includes.sh' 'TOTO=$(TOTO) sh tests/options.sh' \
 	'TOTO=$(TOTO) sh tests/man_examples.sh'
+CHECK_BARE = 'TOTO=$(TOTO) sh tests/bare.sh'
 
 # The full-size cases take models of up to 625 MB (2.0 GB in all), made once; builds with sanitizers leave them out.
 FULL_SIZE_DIR ?= build/full-size
@@ -105,7 +106,7 @@ CHECK_GOLDEN += '$(GOLDEN) --base $(FULL_SIZE_DIR) tests/golden/toto1/base' \
 endif
 
 check: $(UNIT_TESTS) $(OPS_TESTS) $(GOLDEN) $(FULL_SIZE) $(BUILD)/toto
-	@$(CHECK) $(UNIT_TESTS) $(OPS_TESTS) $(CHECK_SOURCE) '$(CHECK_CLI)' $(CHECK_GOLDEN)
+	@$(CHECK) $(UNIT_TESTS) $(OPS_TESTS) $(CHECK_SOURCE) '$(CHECK_CLI)' $(CHECK_BARE) $(CHECK_GOLDEN)
 
 $(patsubst %,$(FULL_SIZE_DIR)/%/model.safetensors,$(TOTO2_MODELS)): $(FULL_SIZE_DIR)/%/model.safetensors: \
 		| $(BUILD)/tests/golden/make_toto2
@@ -141,7 +142,7 @@ check-opencl: $(GOLDEN)
 	@$(CHECK) '$(GOLDEN) --device $(OPENCL_DEVICE) tests/golden/toto1 tests/golden/toto2'
 
 check-cli: $(BUILD)/toto
-	@$(CHECK) '$(CHECK_CLI)'
+	@$(CHECK) '$(CHECK_CLI)' $(CHECK_BARE)
 
 check-source: $(BUILD)/toto
 	@$(CHECK) $(CHECK_SOURCE)
