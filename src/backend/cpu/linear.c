@@ -2,9 +2,11 @@
  * give a row the same bytes in any company. Many rows: OpenBLAS on blocks of row_block rows x
  * BLAS_OUTS outs, each computed by one thread, so that a row's bytes depend on its place in its
  * block and on nothing else. */
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "../../base/log.h"
 #include "cpu_backend.h"
 #include "openblas.h"
 
@@ -48,7 +50,13 @@ size_t cpu_row_block(const struct backend *backend, size_t series_rows, size_t w
     size_t best = 1;
     double least = (double)series_rows;
     /* Below these our own kernel is as fast, and the library need not be loaded. */
-    if (series_rows < 48 || width < 256 || !openblas_available())
+    if (series_rows < 48 || width < 256) {
+        static atomic_flag told = ATOMIC_FLAG_INIT;
+        if (log_enabled(TOTO_LOG_INFO) && !atomic_flag_test_and_set(&told))
+            log_info("passes of few rows run on toto's own %s kernels", kernels);
+        return 1;
+    }
+    if (!openblas_available())
         return 1;
     while (strcmp(costs->kernels, kernels) != 0)
         costs++;
