@@ -178,7 +178,7 @@ ZSH_DIR = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
 install: $(BUILD)/toto
 	install -d $(BIN_DIR) $(MAN_DIR) $(BASH_DIR) $(ZSH_DIR)
-	install -m 755 $(BUILD)/toto $(BIN_DIR)/toto
+	install -s -m 755 $(BUILD)/toto $(BIN_DIR)/toto
 	install -m 644 $(MAN_PAGES) $(MAN_DIR)
 	install -m 644 scripts/completion/toto.bash $(BASH_DIR)/toto
 	install -m 644 scripts/completion/_toto $(ZSH_DIR)/_toto
@@ -199,7 +199,7 @@ help:
 	@echo '  check-opencl  golden data on OPENCL_DEVICE, PoCL by default'
 	@echo '  bench         times a forecast of the full-size model'
 	@echo '  fuzz          feeds random input to the readers for FUZZ_SECONDS each (clang)'
-	@echo '  install       to DESTDIR and PREFIX; uninstall removes it'
+	@echo '  install       to DESTDIR and PREFIX, stripped; uninstall removes it'
 	@echo '  clean         removes what was built'
 	@echo ''
 	@echo '  CC=gcc|clang  SAN=address,undefined  WERROR=-Werror  V=1 (show commands)'

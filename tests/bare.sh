@@ -54,6 +54,10 @@ done < "$work/libraries"
 grep -vE '/(ld-[^/]*|libc|libm|libdl|libpthread|librt)\.so[.0-9]*$|/ld-musl-[^/]*$|/ld64\.so[.0-9]*$' "$work/libraries" > "$work/log"
 check 'toto needs the C library alone' "$([ -s "$work/log" ]; echo $((! $?)))"
 
+wc -c < "$TOTO" > "$work/log"
+[ "$(cat "$work/log")" -lt 16000000 ]
+check 'toto with its model has less than 16 MB' $?
+
 head -n 513 data/ETTh1.csv | cut -d, -f1,8 > "$work/short.csv"
 head -n 4097 data/ETTh1.csv > "$work/long.csv"
 unset TOTO_MODEL TOTO_DEVICE
