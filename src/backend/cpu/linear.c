@@ -49,18 +49,10 @@ size_t cpu_row_block(const struct backend *backend, size_t series_rows, size_t w
     const struct block_costs *costs = block_costs;
     size_t best = 1;
     double least = (double)series_rows;
-    /* Below these our own kernel is as fast, and the library need not be loaded. */
-    if (series_rows < 48 || width < 256) {
-        static atomic_flag told = ATOMIC_FLAG_INIT;
-        if (log_enabled(TOTO_LOG_INFO) && !atomic_flag_test_and_set(&told))
-            log_info("passes of few rows run on toto's own %s kernels", kernels);
-        return 1;
-    }
-    if (!openblas_available())
-        return 1;
     while (strcmp(costs->kernels, kernels) != 0)
         costs++;
-    for (size_t i = 0; i < 3; i++) {
+    /* Below these our own kernel is as fast. */
+    for (size_t i = 0; i < 3 && series_rows >= 48 && width >= 256; i++) {
         size_t block = (size_t)64 << i;
         double cost = (double)((series_rows + block - 1) / block * block) * costs->costs[i];
         if (cost < least) {
@@ -68,7 +60,12 @@ size_t cpu_row_block(const struct backend *backend, size_t series_rows, size_t w
             best = block;
         }
     }
-    return best;
+    if (best > 1) /* else the library need not be loaded */
+        return openblas_available() ? best : 1;
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    if (log_enabled(TOTO_LOG_INFO) && !atomic_flag_test_and_set(&told))
+        log_info("passes too short for OpenBLAS run on toto's own %s kernels", kernels);
+    return 1;
 }
 
 /* out = the op's result from the sums of one task: y_a, and y_c for swiglu, of rows of `stride`
