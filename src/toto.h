@@ -143,11 +143,14 @@ struct toto_model;
 /* Maps a checkpoint folder (config.json, model.safetensors or shards with an index), or a .safetensors
  * file with config.json beside it, and checks all of it. */
 enum toto_status toto_model_open(const char *path, struct toto_model **model, struct toto_error *err);
+/* Opens the model that lies in libtoto itself, with the same checks; its path is "built in". Only a program that
+ * calls this carries the model: the linker leaves its 8 MB out of all others. */
+enum toto_status toto_model_open_builtin(struct toto_model **model, struct toto_error *err);
 void toto_model_free(struct toto_model *model);
 
 struct toto_model_info {
     const char *family;        /* "toto-1.0" */
-    const char *path;          /* the folder */
+    const char *path;          /* the folder, or "built in" */
     uint64_t n_parameters;     /* of the tensors that the family uses */
     uint64_t weights_bytes;    /* in the files */
     size_t n_tensors, n_files;
