@@ -26,7 +26,7 @@ options_of() {
 
 # check_page PAGE: heads of paragraphs: .BR \-m ", " \-\-model " \fIMODEL\fR"
 check_page() {
-    awk 'head && /^\.B/ { sub(/" \\f.*/, ""); print } { head = $0 == ".TP" }' "man/$1.1" |
+    awk 'head && /^\.B/ { sub(/" \\f.*/, ""); print } { head = $0 == ".TP" || $0 == ".TQ" }' "man/$1.1" |
         sed 's/\\-/-/g' | grep -oE ' --?[A-Za-z][a-z-]*' | tr -d ' ' | LC_ALL=C sort $2 > "$work/other"
     check "man/$1.1 has the options of its command"
 }
@@ -50,8 +50,7 @@ for command in forecast inspect devices verify; do
 done
 
 # The protocols of eval have one page, and many options in common.
-protocols='lsf'
-for protocol in $protocols; do
+for protocol in lsf backtest; do
     options_of eval "$protocol" > "$work/help"
     check_completion "eval $protocol" "eval_$protocol"
     cat "$work/help" >> "$work/eval"

@@ -3,12 +3,13 @@ _toto()
 {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
     local _toto_forecast_options _toto_inspect_options _toto_devices_options _toto_verify_options
-    local _toto_eval_lsf_options
+    local _toto_eval_lsf_options _toto_eval_backtest_options
     _toto_forecast_options='-m --model -d --device --dtype -H --horizon -n --samples --samples-per-batch --no-kv-cache --decode-block --quantiles --extrapolate --levels --point --context --fill --layout --id --time --target --past --known --future --drop --group -f --format -o --output --samples-out --seed --on-error --threads --memory --dry-run -q --quiet -v --verbose -h --help'
     _toto_inspect_options='-h --help'
     _toto_devices_options='-f --format -v --verbose -h --help'
     _toto_verify_options='-m --model -d --device --dtype --golden --threads -f --format -q --quiet -v --verbose -h --help'
     _toto_eval_lsf_options='--data -H --horizon --context --stride --split --season -m --model -d --device --dtype -n --samples --samples-per-batch --no-kv-cache --decode-block --group --seed --threads --memory -f --format -o --output --progress -q --quiet -v --verbose -h --help'
+    _toto_eval_backtest_options='-H --horizon --windows --step --season --quantiles --levels --extrapolate --point --metrics --context --fill --layout --id --time --target --drop --group --on-error --past --known -m --model -d --device --dtype -n --samples --samples-per-batch --no-kv-cache --decode-block --seed --threads --memory -f --format -o --output --progress -q --quiet -v --verbose -h --help'
 
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
@@ -30,14 +31,17 @@ _toto()
             ;;
     esac
     if [ "$command" = eval ] && [ "$COMP_CWORD" -eq 2 ]; then
-        mapfile -t COMPREPLY < <(compgen -W 'lsf --help' -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W 'lsf backtest --help' -- "$current")
         return
     fi
     local words='' options=$_toto_forecast_options
     case $command in
         devices) options=$_toto_devices_options ;;
         verify) options=$_toto_verify_options ;;
-        eval) options=$_toto_eval_lsf_options ;;
+        eval)
+            options=$_toto_eval_lsf_options
+            [ "${COMP_WORDS[2]}" != backtest ] || options=$_toto_eval_backtest_options
+            ;;
     esac
     case $command:$previous in
         verify:-d | verify:--device) words='all auto cpu gpu' ;;

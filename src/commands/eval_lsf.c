@@ -84,8 +84,7 @@ static enum toto_status read_options(const struct entries *t, struct lsf_options
         return status;
     o->run.group = group ? TOTO_GROUP_NONE : TOTO_GROUP_ALL;
     o->shared.forecast = o->run.forecast;
-    status = eval_options_read(&t->shared, &o->shared, err);
-    return status;
+    return eval_options_read(&t->shared, &o->shared, err);
 }
 
 static void free_options(struct lsf_options *o)

@@ -232,12 +232,14 @@ static enum toto_status score_naive(struct toto_backtest *backtest, struct toto_
 /* Says of how many series scores will be missing, and why. */
 static void tell_missing(const struct toto_backtest *backtest)
 {
-    static const char *const reasons[] = {
-        "have no outcome in any window, and so no scores",
-        "do not change from season to season before any origin, or are no longer than a season: no MASE and RMSSE",
-        "are forecast by seasonal naive without an error: no relative scores",
+    static const struct {
+        const char *scores, *reason;
+    } missing[] = {
+        {"scores", "no window has a value before its origin and one after it"},
+        {"MASE and RMSSE", "before no origin is there a change from season to season, or more than a season"},
+        {"relative scores", "seasonal naive makes no error"},
     };
-    for (size_t reason = 0; reason < sizeof reasons / sizeof *reasons; reason++) {
+    for (size_t reason = 0; reason < sizeof missing / sizeof *missing; reason++) {
         size_t n = 0, first = 0;
         for (size_t i = 0; i < backtest->history->n_variates; i++) {
             const struct metric_sums *naive = &backtest->naive[i];
@@ -248,8 +250,8 @@ static void tell_missing(const struct toto_backtest *backtest)
                 first = i;
         }
         if (n)
-            log_warn("%zu series, \"%.60s\" %s, %s", n, backtest->history->variates[first].id,
-                     n > 1 ? "the first" : "alone", reasons[reason]);
+            log_warn("no %s of %zu series (the first is \"%.60s\"): %s", missing[reason].scores, n,
+                     backtest->history->variates[first].id, missing[reason].reason);
     }
 }
 
@@ -394,6 +396,30 @@ static size_t run_length(const struct toto_backtest *backtest, size_t first, siz
     return n;
 }
 
+/* Makes the series of *n windows from run->first on: fewer, down to one, where a run of all is more than memory holds. */
+static enum toto_status plan_run(struct model_run *run, const struct toto_forecaster *forecaster,
+                                 const struct toto_forecast_options *options, size_t *n, struct toto_series **series,
+                                 struct toto_error *err)
+{
+    const struct toto_backtest *backtest = run->backtest;
+    for (;;) {
+        struct toto_plan plan;
+        enum toto_status status =
+            series_windows_make(backtest->history, backtest->windows + run->first, *n, backtest->context,
+                                options->horizon, backtest->fill, series, &run->variates, err);
+        if (!status)
+            status = toto_forecast_plan(forecaster->model, forecaster->device, *series, options, &plan, err);
+        if (!status)
+            log_info("planned %zu of %zu groups at once in %.1f MB on %s, %zu threads", plan.groups_per_batch,
+                     plan.n_groups, 1e-6 * (double)plan.memory_bytes, plan.device, plan.n_threads);
+        if (status != TOTO_STATUS_RESOURCE || *n == 1)
+            return status;
+        toto_series_free(*series);
+        *series = NULL;
+        *n = (*n + 1) / 2;
+    }
+}
+
 static enum toto_status run_model(const struct toto_backtest *backtest, const struct toto_forecaster *forecaster,
                                   const struct toto_forecast_options *given, toto_progress *progress, void *user,
                                   struct metric_sums *sums, struct toto_error *err)
@@ -408,10 +434,9 @@ static enum toto_status run_model(const struct toto_backtest *backtest, const st
     options.keep_samples = false;
     enum toto_status status = TOTO_STATUS_OK;
     for (size_t n; run.first < backtest->n_windows && !status; run.first += n) {
-        struct toto_series *series;
+        struct toto_series *series = NULL;
         n = run_length(backtest, run.first, most);
-        status = series_windows_make(backtest->history, backtest->windows + run.first, n, backtest->context,
-                                     options.horizon, backtest->fill, &series, &run.variates, err);
+        status = plan_run(&run, forecaster, &options, &n, &series, err);
         if (!status)
             status = toto_forecast_run(forecaster->model, forecaster->device, series, &options, score_forecast, &run,
                                        err);
