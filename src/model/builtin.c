@@ -20,13 +20,13 @@
 
 /* The bytes of a file as `name`, and their number as name_bytes. The number is the assembler's: Apple's linker may move
  * what stands under two symbols apart. The assembler looks for the file where the compiler runs. */
-#define EMBED(name, alignment, file)                                                                                   \
-    __asm__(SECTION ".globl " SYMBOL(name) "\n"                                                                        \
-            ".p2align " alignment "\n" SYMBOL(name) ":\n"                                                              \
-            ".incbin \"" file "\"\n" LOCAL(name) "_end:\n"                                                            \
-            ".globl " SYMBOL(name "_bytes") "\n"                                                                       \
-            ".p2align 3\n" SYMBOL(name "_bytes") ":\n"                                                                 \
-            ".quad " LOCAL(name) "_end - " SYMBOL(name) "\n"                                                           \
+#define EMBED(name, alignment, file)                                                               \
+    __asm__(SECTION ".globl " SYMBOL(name) "\n"                                                    \
+            ".p2align " alignment "\n" SYMBOL(name) ":\n"                                          \
+            ".incbin \"" file "\"\n" LOCAL(name) "_end:\n"                                         \
+            ".globl " SYMBOL(name "_bytes") "\n"                                                   \
+            ".p2align 3\n" SYMBOL(name "_bytes") ":\n"                                             \
+            ".quad " LOCAL(name) "_end - " SYMBOL(name) "\n"                                       \
             ".text\n")
 
 EMBED("toto_builtin_config", "4", "data/model/config.json");
