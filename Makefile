@@ -92,7 +92,7 @@ TOTO = $(abspath $(BUILD)/toto)
 CHECK = V=$(V) sh scripts/check.sh
 CHECK_CLI = TOTO=$(TOTO) UPDATE=$(UPDATE) sh tests/cli/run.sh
 CHECK_SOURCE = 'CC="$(CC)" sh tests/headers.sh' 'sh tests/includes.sh' 'TOTO=$(TOTO) sh tests/options.sh' \
-	'TOTO=$(TOTO) sh tests/man_examples.sh'
+	'TOTO=$(TOTO) sh tests/man_examples.sh' 'TOTO=$(TOTO) sh tests/library.sh'
 CHECK_BARE = 'TOTO=$(TOTO) sh tests/bare.sh'
 
 # The full-size cases take models of up to 625 MB (2.0 GB in all), made once; builds with sanitizers leave them out.

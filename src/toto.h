@@ -7,9 +7,10 @@
  *     struct toto_model *model = NULL; struct toto_device *device = NULL; struct toto_writer *out = NULL;
  *     const struct toto_forecast_options options = toto_forecast_defaults();
  *     if (toto_table_read((const char *[]){"sales.csv"}, 1, NULL, &table, &err) ||
- *         toto_series_make(table, NULL, &series, &err) || toto_model_open("model/", &model, &err) ||
+ *         toto_series_make(table, NULL, &series, &err) || toto_model_open_builtin(&model, &err) ||
  *         toto_device_open("auto", TOTO_DTYPE_AUTO, 0, &device, &err) ||
- *         toto_writer_open(&(struct toto_writer_options){0}, series, &options, &out, &err) ||
+ *         toto_writer_open(&(struct toto_writer_options){.n_quantile_columns = options.n_quantiles}, series,
+ *                          &options, &out, &err) ||
  *         toto_forecast_run(model, device, series, &options, toto_writer_put, out, &err) ||
  *         toto_writer_close(out, &err))
  *         fprintf(stderr, "toto: %s\n", err.message);

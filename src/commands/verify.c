@@ -53,7 +53,8 @@ static void print_row(const struct report *report, const struct toto_check *chec
 {
     char most[16], mean[16], limit[16], seconds[16];
     printf("%-24.24s %-5s %-8s %-28s %-8s %8s %8s %8s %8s\n", report->device, report->dtype,
-           report->folder ? "golden" : report->model, check->name, verdicts[check->verdict], figure(most, "e", check->max_error), figure(mean, "e", check->mean_error),
+           report->folder ? "golden" : report->model, check->name, verdicts[check->verdict],
+           figure(most, "e", check->max_error), figure(mean, "e", check->mean_error),
            figure(limit, "e", check->limit), figure(seconds, "s", check->seconds));
     if (check->why)
         printf("  %s\n", check->why);
