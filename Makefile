@@ -13,7 +13,8 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvl
 CFLAGS ?= -O3 -g
 ALL_CFLAGS := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -fno-math-errno -fPIE \
 	$(WARNINGS) $(WERROR) $(CFLAGS)
-LIBS := -lcsv -largtable2 -ljansson -lnettle -ldl -lpthread -lm
+# What scripts/probe-packages.sh found: archives where there are any, so that the program needs none of them to run.
+LIBS = $$(cat $(BUILD)/packages) -ldl -lpthread -lm
 ALL_LDFLAGS := -pie $(LDFLAGS)
 ifneq ($(SAN),)
 ALL_CFLAGS += -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -59,20 +60,21 @@ $(BUILD)/%.o: src/%.c $(BUILD)/flags $(BUILD)/packages
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+$(BUILD)/model/builtin.o: data/model/config.json data/model/model.safetensors
+
 # The compiler and its flags; what they build is built again when they change.
 $(BUILD)/flags: FORCE
 	@mkdir -p $(BUILD)
 	@printf '%s\n' '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || \
 		printf '%s\n' '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' > $@
 
-# Packages are looked for once a build folder and compiler.
+# Packages are looked for once a build folder and compiler; the files hold what links them.
+PROBE = CC='$(CC)' LDFLAGS='$(ALL_LDFLAGS)' sh scripts/probe-packages.sh
 $(BUILD)/packages: $(BUILD)/flags scripts/probe-packages.sh
-	@CC='$(CC)' sh scripts/probe-packages.sh csv argtable2 jansson nettle opencl
-	@touch $@
+	@$(PROBE) csv argtable2 jansson nettle opencl > $@
 
 $(BUILD)/packages-test: $(BUILD)/packages
-	@CC='$(CC)' sh scripts/probe-packages.sh cmocka
-	@touch $@
+	@$(PROBE) cmocka > $@
 
 $(GOLDEN): tests/golden/golden.c $(BUILD)/libtoto.a $(BUILD)/packages-test
 	$(call say,CC,$@)
@@ -82,14 +84,16 @@ $(GOLDEN): tests/golden/golden.c $(BUILD)/libtoto.a $(BUILD)/packages-test
 $(BUILD)/tests/%: tests/%.c $(BUILD)/libtoto.a $(BUILD)/packages-test
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Isrc -MMD -MP -o $@ $< $(BUILD)/libtoto.a -lcmocka $(LIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Isrc -MMD -MP -o $@ $< $(BUILD)/libtoto.a \
+		$$(cat $(BUILD)/packages-test) $(LIBS)
 
 # ---- Tests ---------------------------------------------------------------------------------------
 TOTO = $(abspath $(BUILD)/toto)
 CHECK = V=$(V) sh scripts/check.sh
 CHECK_CLI = TOTO=$(TOTO) UPDATE=$(UPDATE) sh tests/cli/run.sh
 CHECK_SOURCE = 'CC="$(CC)" sh tests/headers.sh' 'sh tests/includes.sh' 'TOTO=$(TOTO) sh tests/options.sh' \
-	'TOTO=$(TOTO) sh tests/man_examples.sh'
+	'TOTO=$(TOTO) sh tests/man_examples.sh' 'TOTO=$(TOTO) sh tests/library.sh'
+CHECK_BARE = 'TOTO=$(TOTO) sh tests/bare.sh'
 
 # The full-size cases take models of up to 625 MB (2.0 GB in all), made once; builds with sanitizers leave them out.
 FULL_SIZE_DIR ?= build/full-size
@@ -102,7 +106,7 @@ CHECK_GOLDEN += '$(GOLDEN) --base $(FULL_SIZE_DIR) tests/golden/toto1/base' \
 endif
 
 check: $(UNIT_TESTS) $(OPS_TESTS) $(GOLDEN) $(FULL_SIZE) $(BUILD)/toto
-	@$(CHECK) $(UNIT_TESTS) $(OPS_TESTS) $(CHECK_SOURCE) '$(CHECK_CLI)' $(CHECK_GOLDEN)
+	@$(CHECK) $(UNIT_TESTS) $(OPS_TESTS) $(CHECK_SOURCE) '$(CHECK_CLI)' $(CHECK_BARE) $(CHECK_GOLDEN)
 
 $(patsubst %,$(FULL_SIZE_DIR)/%/model.safetensors,$(TOTO2_MODELS)): $(FULL_SIZE_DIR)/%/model.safetensors: \
 		| $(BUILD)/tests/golden/make_toto2
@@ -138,7 +142,7 @@ check-opencl: $(GOLDEN)
 	@$(CHECK) '$(GOLDEN) --device $(OPENCL_DEVICE) tests/golden/toto1 tests/golden/toto2'
 
 check-cli: $(BUILD)/toto
-	@$(CHECK) '$(CHECK_CLI)'
+	@$(CHECK) '$(CHECK_CLI)' $(CHECK_BARE)
 
 check-source: $(BUILD)/toto
 	@$(CHECK) $(CHECK_SOURCE)
@@ -174,7 +178,7 @@ ZSH_DIR = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
 
 install: $(BUILD)/toto
 	install -d $(BIN_DIR) $(MAN_DIR) $(BASH_DIR) $(ZSH_DIR)
-	install -m 755 $(BUILD)/toto $(BIN_DIR)/toto
+	install -s -m 755 $(BUILD)/toto $(BIN_DIR)/toto
 	install -m 644 $(MAN_PAGES) $(MAN_DIR)
 	install -m 644 scripts/completion/toto.bash $(BASH_DIR)/toto
 	install -m 644 scripts/completion/_toto $(ZSH_DIR)/_toto
@@ -195,7 +199,7 @@ help:
 	@echo '  check-opencl  golden data on OPENCL_DEVICE, PoCL by default'
 	@echo '  bench         times a forecast of the full-size model'
 	@echo '  fuzz          feeds random input to the readers for FUZZ_SECONDS each (clang)'
-	@echo '  install       to DESTDIR and PREFIX; uninstall removes it'
+	@echo '  install       to DESTDIR and PREFIX, stripped; uninstall removes it'
 	@echo '  clean         removes what was built'
 	@echo ''
 	@echo '  CC=gcc|clang  SAN=address,undefined  WERROR=-Werror  V=1 (show commands)'

@@ -7,9 +7,10 @@
  *     struct toto_model *model = NULL; struct toto_device *device = NULL; struct toto_writer *out = NULL;
  *     const struct toto_forecast_options options = toto_forecast_defaults();
  *     if (toto_table_read((const char *[]){"sales.csv"}, 1, NULL, &table, &err) ||
- *         toto_series_make(table, NULL, &series, &err) || toto_model_open("model/", &model, &err) ||
+ *         toto_series_make(table, NULL, &series, &err) || toto_model_open_builtin(&model, &err) ||
  *         toto_device_open("auto", TOTO_DTYPE_AUTO, 0, &device, &err) ||
- *         toto_writer_open(&(struct toto_writer_options){0}, series, &options, &out, &err) ||
+ *         toto_writer_open(&(struct toto_writer_options){.n_quantile_columns = options.n_quantiles}, series,
+ *                          &options, &out, &err) ||
  *         toto_forecast_run(model, device, series, &options, toto_writer_put, out, &err) ||
  *         toto_writer_close(out, &err))
  *         fprintf(stderr, "toto: %s\n", err.message);
@@ -143,11 +144,14 @@ struct toto_model;
 /* Maps a checkpoint folder (config.json, model.safetensors or shards with an index), or a .safetensors
  * file with config.json beside it, and checks all of it. */
 enum toto_status toto_model_open(const char *path, struct toto_model **model, struct toto_error *err);
+/* Opens the model that lies in libtoto itself, with the same checks; its path is "built in". Only a program that
+ * calls this carries the model: the linker leaves its 8 MB out of all others. */
+enum toto_status toto_model_open_builtin(struct toto_model **model, struct toto_error *err);
 void toto_model_free(struct toto_model *model);
 
 struct toto_model_info {
     const char *family;        /* "toto-1.0" */
-    const char *path;          /* the folder */
+    const char *path;          /* the folder, or "built in" */
     uint64_t n_parameters;     /* of the tensors that the family uses */
     uint64_t weights_bytes;    /* in the files */
     size_t n_tensors, n_files;

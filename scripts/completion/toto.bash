@@ -25,7 +25,7 @@ _toto()
             if [[ $current == -* ]]; then
                 mapfile -t COMPREPLY < <(compgen -W "$_toto_inspect_options" -- "$current")
             else
-                mapfile -t COMPREPLY < <(compgen -f -- "$current")
+                mapfile -t COMPREPLY < <(compgen -W builtin -f -- "$current")
             fi
             return
             ;;
@@ -63,6 +63,8 @@ _toto()
     esac
     if [ -n "$words" ]; then
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+    elif [[ $previous == -m || $previous == --model ]]; then
+        mapfile -t COMPREPLY < <(compgen -W builtin -f -- "$current")
     elif [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
     else

@@ -1,4 +1,4 @@
-/* Checkpoint: finds the files of a model folder and joins their tensors. */
+/* Checkpoint: finds the files of a model folder, or takes what lies in memory, and joins the tensors. */
 #include "checkpoint.h"
 
 #include <assert.h>
@@ -244,11 +244,36 @@ enum toto_status checkpoint_open(const char *path, struct checkpoint *checkpoint
                            exists(checkpoint->config_path) ? WEIGHTS_NAME : CONFIG_NAME);
         goto done;
     }
-    if ((status = config_open(checkpoint, err)))
+    if ((status = config_open(checkpoint, NULL, err)))
         goto done;
     if (is_sharded)
         status = read_shards(checkpoint, prefix, index_path, err);
     else if (!(status = read_files(checkpoint, &weights_path, 1, err)))
+        status = sort_tensors(checkpoint, err);
+done:
+    if (status)
+        checkpoint_close(checkpoint);
+    return status;
+}
+
+enum toto_status checkpoint_open_memory(const struct checkpoint_memory *memory, struct checkpoint *checkpoint,
+                                        struct toto_error *err)
+{
+    enum toto_status status;
+    *checkpoint = (struct checkpoint){.path = memory->name};
+    const char *prefix = join(checkpoint, memory->name, "/");
+    const char *weights_path = prefix ? join(checkpoint, prefix, WEIGHTS_NAME) : NULL;
+    checkpoint->config_path = prefix ? join(checkpoint, prefix, CONFIG_NAME) : NULL;
+    checkpoint->files = mem_calloc(1, sizeof *checkpoint->files);
+    if (!weights_path || !checkpoint->config_path || !checkpoint->files) {
+        status = toto_fail_memory(err, "the model's path", strlen(memory->name));
+        goto done;
+    }
+    if ((status = config_open(checkpoint, memory, err)))
+        goto done;
+    mapping_borrow(weights_path, memory->weights, memory->weights_bytes, &checkpoint->files[0]);
+    checkpoint->n_files = 1;
+    if (!(status = safetensors_read(&checkpoint->files[0], checkpoint, err)))
         status = sort_tensors(checkpoint, err);
 done:
     if (status)

@@ -24,6 +24,7 @@ struct mapped_file {
     const char *name; /* last part of the path */
     const void *data;
     size_t bytes;
+    bool borrowed;    /* memory of the caller's, which stays when the mapping is closed */
 };
 
 struct config; /* the parsed config.json */
@@ -42,6 +43,18 @@ struct checkpoint {
 /* Opens a folder, or a .safetensors file with config.json beside it. model.safetensors.index.json wins
  * over model.safetensors. Checks every rule of the safetensors format; not what a family wants. */
 enum toto_status checkpoint_open(const char *path, struct checkpoint *checkpoint, struct toto_error *err);
+
+/* A checkpoint that lies in memory: the bytes of config.json and of model.safetensors, at any alignment. */
+struct checkpoint_memory {
+    const char *name; /* what messages and checkpoint->path call its folder */
+    const void *config, *weights;
+    size_t config_bytes, weights_bytes;
+};
+
+/* As checkpoint_open, with the same checks. The name and the bytes are borrowed until the checkpoint is closed:
+ * tensors are views into them. */
+enum toto_status checkpoint_open_memory(const struct checkpoint_memory *memory, struct checkpoint *checkpoint,
+                                        struct toto_error *err);
 void checkpoint_close(struct checkpoint *checkpoint); /* takes a zeroed struct */
 
 /* The tensor of this name, or NULL. */

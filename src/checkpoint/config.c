@@ -8,6 +8,7 @@
 
 #include "../base/log.h"
 #include "json.h"
+#include "mapping.h"
 
 struct config {
     struct json_document document;
@@ -15,13 +16,18 @@ struct config {
 
 enum { BRIEF_BYTES = 96 };
 
-enum toto_status config_open(struct checkpoint *checkpoint, struct toto_error *err)
+enum toto_status config_open(struct checkpoint *checkpoint, const struct checkpoint_memory *memory,
+                             struct toto_error *err)
 {
     struct config *config = mem_calloc(1, sizeof *config);
     if (!config)
         return toto_fail_memory(err, "the model's config", sizeof *config);
     checkpoint->config = config;
-    return json_document_read(checkpoint->config_path, &config->document, err);
+    if (!memory)
+        return json_document_read(checkpoint->config_path, &config->document, err);
+    struct mapped_file file;
+    mapping_borrow(checkpoint->config_path, memory->config, memory->config_bytes, &file);
+    return json_document_parse_file(&file, &config->document, err);
 }
 
 void config_close(struct config *config)

@@ -4,8 +4,10 @@
 
 #include "checkpoint.h"
 
-/* Reads checkpoint->config_path into checkpoint->config. */
-enum toto_status config_open(struct checkpoint *checkpoint, struct toto_error *err);
+/* Reads the file at checkpoint->config_path, or the text of memory if it is not NULL, into
+ * checkpoint->config. */
+enum toto_status config_open(struct checkpoint *checkpoint, const struct checkpoint_memory *memory,
+                             struct toto_error *err);
 void config_close(struct config *config); /* takes NULL */
 
 #endif

@@ -146,20 +146,26 @@ enum toto_status json_document_parse(const char *where, const char *text, size_t
     return status;
 }
 
+enum toto_status json_document_parse_file(const struct mapped_file *file,
+                                          struct json_document *document, struct toto_error *err)
+{
+    const struct json_limits limits = {.depth = JSON_FILE_DEPTH, .values = JSON_FILE_VALUES};
+    *document = (struct json_document){0};
+    if (file->bytes > JSON_FILE_BYTES)
+        return toto_fail(err, TOTO_STATUS_DATA, "%s: %zu bytes are too many; at most %d are read",
+                         file->path, file->bytes, JSON_FILE_BYTES);
+    return json_document_parse(file->path, file->data, file->bytes, &limits, document, err);
+}
+
 enum toto_status json_document_read(const char *path, struct json_document *document,
                                     struct toto_error *err)
 {
-    const struct json_limits limits = {.depth = JSON_FILE_DEPTH, .values = JSON_FILE_VALUES};
     struct mapped_file file;
     *document = (struct json_document){0};
     enum toto_status status = mapping_open(path, &file, err);
     if (status)
         return status;
-    if (file.bytes > JSON_FILE_BYTES)
-        status = toto_fail(err, TOTO_STATUS_DATA, "%s: %zu bytes are too many; at most %d are read",
-                           path, file.bytes, JSON_FILE_BYTES);
-    else
-        status = json_document_parse(path, file.data, file.bytes, &limits, document, err);
+    status = json_document_parse_file(&file, document, err);
     mapping_close(&file);
     return status;
 }

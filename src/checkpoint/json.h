@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "../base/arena.h"
+#include "checkpoint.h"
 
 /* What a text may ask of the parser. A value costs a node of its own whatever its length, so bytes
  * alone do not bound memory. */
@@ -24,7 +24,9 @@ struct json_document {
 enum toto_status json_document_parse(const char *where, const char *text, size_t length,
                                      const struct json_limits *limits,
                                      struct json_document *document, struct toto_error *err);
-/* As json_document_parse, for a whole file. */
+/* As json_document_parse, for a whole file that is mapped, or at path; within limits for such files. */
+enum toto_status json_document_parse_file(const struct mapped_file *file,
+                                          struct json_document *document, struct toto_error *err);
 enum toto_status json_document_read(const char *path, struct json_document *document,
                                     struct toto_error *err);
 void json_document_free(struct json_document *document); /* takes a zeroed struct */

@@ -74,6 +74,13 @@ static enum toto_status measure(int fd, const char *path, size_t *bytes, struct 
     return TOTO_STATUS_OK;
 }
 
+static void describe(const char *path, const void *data, size_t bytes, struct mapped_file *file)
+{
+    const char *slash = strrchr(path, '/');
+    *file = (struct mapped_file){
+        .path = path, .name = slash ? slash + 1 : path, .data = data, .bytes = bytes};
+}
+
 enum toto_status mapping_open(const char *path, struct mapped_file *file, struct toto_error *err)
 {
     *file = (struct mapped_file){0};
@@ -81,7 +88,6 @@ enum toto_status mapping_open(const char *path, struct mapped_file *file, struct
     size_t bytes = 0;
     void *data;
     struct slot *slot;
-    const char *slash = strrchr(path, '/');
 
     /* O_NONBLOCK: a FIFO in the file's place is refused below instead of waited for. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -108,18 +114,21 @@ enum toto_status mapping_open(const char *path, struct mapped_file *file, struct
 #ifdef MADV_WILLNEED
     (void)madvise(data, bytes, MADV_WILLNEED); /* a hint: reading works without it */
 #endif
-    file->path = path;
-    file->name = slash ? slash + 1 : path;
-    file->data = data;
-    file->bytes = bytes;
+    describe(path, data, bytes, file);
 done:
     close(fd);
     return status;
 }
 
+void mapping_borrow(const char *path, const void *data, size_t bytes, struct mapped_file *file)
+{
+    describe(path, data, bytes, file);
+    file->borrowed = true;
+}
+
 void mapping_close(struct mapped_file *file)
 {
-    if (file->data) {
+    if (file->data && !file->borrowed) {
         slot_release(file->data);
         munmap((void *)(uintptr_t)file->data, file->bytes);
     }

@@ -28,8 +28,8 @@ static const struct {
 size_t eval_entries_make(struct eval_entries *e, const char *seed_help, void **table, size_t n)
 {
     e->model = arg_strn("m", "model", "MODEL", 0, MOST_MODELS,
-                        "a folder, ORG/NAME[@REV] in the Hugging Face cache, or naive, seasonal-naive, drift or "
-                        "mean; may be given again; default: TOTO_MODEL");
+                        "a folder, ORG/NAME[@REV] in the Hugging Face cache, builtin, or naive, seasonal-naive, "
+                        "drift or mean; may be given again; default: TOTO_MODEL, else builtin");
     e->device = arg_str0("d", "device", "DEVICE", "auto, cpu, gpu, or a number or part of a name as 'toto devices' "
                                                 "lists them; default: TOTO_DEVICE, else auto");
     e->dtype = arg_str0(NULL, "dtype", "TYPE", "storage of weights and activations: auto, f32, f16 or bf16");
@@ -172,7 +172,7 @@ enum toto_status eval_models_open(struct eval_options *o, struct toto_error *err
         if (model->baseline)
             continue;
         struct toto_model_info info;
-        status = toto_model_open(model->path, &model->model, err);
+        status = model_path_open(model->path, &model->model, err);
         if (status)
             return status;
         toto_model_inspect(model->model, &info);

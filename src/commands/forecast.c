@@ -58,8 +58,8 @@ static void print_plan(const struct toto_plan *plan, const struct toto_forecast_
 }
 
 /* An option that the model's family does not have is an error rather than passed over. */
-static enum toto_status check_family(const struct toto_model *model, const struct forecast_options *options,
-                                     struct toto_error *err)
+static enum toto_status check_family(const struct toto_model *model, bool builtin,
+                                     const struct forecast_options *options, struct toto_error *err)
 {
     struct toto_model_info info;
     toto_model_inspect(model, &info);
@@ -68,7 +68,8 @@ static enum toto_status check_family(const struct toto_model *model, const struc
     if (!option)
         return TOTO_STATUS_OK;
     return command_fail(err, TOTO_STATUS_USAGE, "option %s is for Toto %s models, and %s is a Toto %s model%s",
-                        option, toto2 ? "1.0" : "2.0", info.path, toto2 ? "2.0" : "1.0",
+                        option, toto2 ? "1.0" : "2.0", builtin ? "the built-in one" : info.path,
+                        toto2 ? "2.0" : "1.0",
                         toto2 ? ": its quantiles need no samples" : "");
 }
 
@@ -116,13 +117,13 @@ enum toto_status forecast_command(int argc, char **argv, struct toto_error *err)
     table = NULL;
     stage_done(&stages, "read %zu series", toto_series_count(series));
 
-    status = toto_model_open(model_path, &model, err);
+    status = model_path_open(model_path, &model, err);
     if (status)
         goto done;
-    status = check_family(model, &options, err);
+    status = check_family(model, !*model_path, &options, err);
     if (status)
         goto done;
-    stage_done(&stages, "opened model %s", model_path);
+    stage_done(&stages, "opened model %s", *model_path ? model_path : "built in");
 
     status = toto_device_open(options.device, options.dtype, options.n_threads, &device, err);
     if (status)

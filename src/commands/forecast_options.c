@@ -45,8 +45,8 @@ static const double default_quantiles[] = {0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.
 
 static void fill_table(struct entries *t)
 {
-    t->model = arg_str0("m", "model", "MODEL", "a folder, or ORG/NAME[@REV] in the Hugging Face cache; "
-                                               "default: TOTO_MODEL");
+    t->model = arg_str0("m", "model", "MODEL", "a folder, ORG/NAME[@REV] in the Hugging Face cache, or builtin; "
+                                               "default: TOTO_MODEL, else builtin");
     t->device = arg_str0("d", "device", "DEVICE", "auto, cpu, gpu, or a number or part of a name as 'toto devices' "
                                                 "lists them; default: TOTO_DEVICE, else auto");
     t->dtype = arg_str0(NULL, "dtype", "TYPE", "storage of weights and activations: auto, f32, f16 or bf16");
@@ -87,7 +87,7 @@ static enum toto_status read_run(const struct entries *t, struct forecast_option
     uint64_t number;
     int choice = 0;
 
-    o->model = entry_text(t->model) ? entry_text(t->model) : getenv("TOTO_MODEL");
+    o->model = entry_text(t->model);
     const char *from_environment = getenv("TOTO_DEVICE");
     o->device = entry_text(t->device)                              ? entry_text(t->device)
                 : from_environment && *from_environment != '\0' ? from_environment
@@ -232,8 +232,8 @@ enum toto_status forecast_options_read(int argc, char **argv, struct forecast_op
         .usage = "[OPTION]... [FILE|-]...",
         .summary = "Reads series from CSV files (several are one table; none: standard input),\n"
                    "and writes forecasts as CSV.",
-        .examples = {"toto forecast -m MODEL sales.csv > forecast.csv",
-                     "toto forecast -m MODEL -H 48 --levels 80,95 -o forecast.csv sales.csv"},
+        .examples = {"toto forecast sales.csv > forecast.csv",
+                     "toto forecast -m MODEL -H 48 --levels 50,80 -o forecast.csv sales.csv"},
         .notes = "\nEnvironment: TOTO_MODEL, TOTO_DEVICE. man toto-forecast says all of it.\n",
     };
     *options = (struct forecast_options){.forecast = toto_forecast_defaults()};

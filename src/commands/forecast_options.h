@@ -7,7 +7,7 @@
 struct forecast_options {
     const char *const *files; /* never empty: "-" stands in for none */
     size_t n_files;
-    const char *model;        /* of -m or TOTO_MODEL; may be NULL */
+    const char *model;        /* of -m; may be NULL */
     const char *device;       /* as toto_device_open takes it */
     enum toto_dtype dtype;
     size_t n_threads;         /* 0: as the machine allows */

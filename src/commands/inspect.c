@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "model_path.h"
 #include "options.h"
@@ -36,8 +35,9 @@ enum toto_status inspect_command(int argc, char **argv, struct toto_error *err)
         .usage = "[OPTION]... [MODEL]",
         .summary = "Reads and checks a model, and prints its architecture, parameters, dtypes and\n"
                    "the SHA-256 of its files.",
-        .examples = {"toto inspect path/to/model", "toto inspect Datadog/Toto-Open-Base-1.0"},
-        .notes = "\nMODEL is a folder, or ORG/NAME[@REV] in the Hugging Face cache; default: TOTO_MODEL.\n"
+        .examples = {"toto inspect", "toto inspect Datadog/Toto-Open-Base-1.0"},
+        .notes = "\nMODEL is a folder, ORG/NAME[@REV] in the Hugging Face cache, or builtin; default: TOTO_MODEL,\n"
+                 "else builtin, the model in the program itself.\n"
                  "A model that cannot be used ends in an error and exit code 65 or 66.\n",
     };
     struct arg_file *name = arg_file0(NULL, NULL, "MODEL", NULL);
@@ -51,10 +51,10 @@ enum toto_status inspect_command(int argc, char **argv, struct toto_error *err)
     enum toto_status status = options_parse(argc, argv, table, n, help, &text, &helped, err);
     if (status || helped)
         goto done;
-    status = model_path_find(name->count ? name->filename[0] : getenv("TOTO_MODEL"), path, err);
+    status = model_path_find(name->count ? name->filename[0] : NULL, path, err);
     if (status)
         goto done;
-    status = toto_model_open(path, &model, err);
+    status = model_path_open(path, &model, err);
     if (status)
         goto done;
     status = print_model(model, err);

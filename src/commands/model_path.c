@@ -65,6 +65,8 @@ static void read_ref(const char *model_folder, const char *revision, char *commi
     fclose(file);
 }
 
+static const char builtin[] = "builtin";
+
 enum toto_status model_path_find(const char *name, char path[MODEL_PATH_SIZE], struct toto_error *err)
 {
     struct stat info;
@@ -72,10 +74,18 @@ enum toto_status model_path_find(const char *name, char path[MODEL_PATH_SIZE], s
     const char *revision;
     char hub[MODEL_PATH_SIZE / 2], folder[MODEL_PATH_SIZE - 256], commit[160];
 
-    if (!name || !*name)
-        return command_fail(err, TOTO_STATUS_NO_INPUT,
-                            "no model is given: name a folder with config.json and model.safetensors by -m, "
-                            "or in the environment by TOTO_MODEL");
+    if (!name) {
+        const char *from_environment = getenv("TOTO_MODEL");
+        name = from_environment && *from_environment ? from_environment : builtin;
+    }
+    if (!*name)
+        return command_fail(err, TOTO_STATUS_USAGE,
+                            "the name of the model is empty; give a folder, ORG/NAME in the Hugging Face cache, or "
+                            "%s", builtin);
+    if (strcmp(name, builtin) == 0) {
+        *path = '\0';
+        return TOTO_STATUS_OK;
+    }
     if (stat(name, &info) == 0) {
         if (strlen(name) >= MODEL_PATH_SIZE)
             return command_fail(err, TOTO_STATUS_NO_INPUT, "the path of the model is too long");
@@ -84,8 +94,8 @@ enum toto_status model_path_find(const char *name, char path[MODEL_PATH_SIZE], s
     }
     if (!parse_name(name, &n_org, &n_name, &revision))
         return command_fail(err, TOTO_STATUS_NO_INPUT,
-                            "%s: no such model; give a folder, or ORG/NAME in the Hugging Face cache",
-                            name);
+                            "%s: no such model; give a folder, ORG/NAME in the Hugging Face cache, or %s",
+                            name, builtin);
     if (!hub_folder(hub, sizeof hub))
         return command_fail(err, TOTO_STATUS_NO_INPUT,
                             "%s: no such folder, and neither HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME nor HOME "
@@ -98,4 +108,9 @@ enum toto_status model_path_find(const char *name, char path[MODEL_PATH_SIZE], s
                             "%s: no such folder, and not in the Hugging Face cache (looked for revision %s in "
                             "%s)", name, revision, folder);
     return TOTO_STATUS_OK;
+}
+
+enum toto_status model_path_open(const char *path, struct toto_model **model, struct toto_error *err)
+{
+    return *path ? toto_model_open(path, model, err) : toto_model_open_builtin(model, err);
 }

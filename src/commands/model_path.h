@@ -1,4 +1,4 @@
-/* Where a model lies: a path, or a name in the Hugging Face cache. */
+/* Where a model lies: in the program, at a path, or in the Hugging Face cache. */
 #ifndef TOTO_COMMANDS_MODEL_PATH_H
 #define TOTO_COMMANDS_MODEL_PATH_H
 
@@ -6,8 +6,12 @@
 
 enum { MODEL_PATH_SIZE = 4096 };
 
-/* The path of a model that `name` (what -m or TOTO_MODEL says; NULL: neither) stands for: an existing
- * path as it is, or ORG/NAME[@REV] looked up in the cache, which is only read. */
+/* The path of the model that the command line names (NULL: TOTO_MODEL, else the built-in one): an existing path as it
+ * is, or ORG/NAME[@REV] looked up in the cache, which is only read. "builtin" always names the built-in one, whose
+ * path is empty. */
 enum toto_status model_path_find(const char *name, char path[MODEL_PATH_SIZE], struct toto_error *err);
+
+/* Opens the model at a path that model_path_find gave. */
+enum toto_status model_path_open(const char *path, struct toto_model **model, struct toto_error *err);
 
 #endif

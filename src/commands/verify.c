@@ -23,6 +23,7 @@ struct report {
     bool quiet;         /* a table of failures alone */
     bool failed_memory; /* of the list */
     const char *device, *dtype, *folder; /* that runs now; folder NULL: the built-in series */
+    const char *model;                   /* with these */
     size_t n_passed, n_failed, n_skipped;
 };
 
@@ -44,15 +45,16 @@ static const char *figure(char text[16], const char *fmt, double value)
 
 static void print_head(void)
 {
-    printf("%-24s %-5s %-28s %-8s %8s %8s %8s %8s\n", "DEVICE", "DTYPE", "CHECK", "RESULT", "MAX", "MAE", "LIMIT",
-           "SECONDS");
+    printf("%-24s %-5s %-8s %-28s %-8s %8s %8s %8s %8s\n", "DEVICE", "DTYPE", "MODEL", "CHECK", "RESULT", "MAX", "MAE",
+           "LIMIT", "SECONDS");
 }
 
 static void print_row(const struct report *report, const struct toto_check *check)
 {
     char most[16], mean[16], limit[16], seconds[16];
-    printf("%-24.24s %-5s %-28s %-8s %8s %8s %8s %8s\n", report->device, report->dtype, check->name,
-           verdicts[check->verdict], figure(most, "e", check->max_error), figure(mean, "e", check->mean_error),
+    printf("%-24.24s %-5s %-8s %-28s %-8s %8s %8s %8s %8s\n", report->device, report->dtype,
+           report->folder ? "golden" : report->model, check->name, verdicts[check->verdict],
+           figure(most, "e", check->max_error), figure(mean, "e", check->mean_error),
            figure(limit, "e", check->limit), figure(seconds, "s", check->seconds));
     if (check->why)
         printf("  %s\n", check->why);
@@ -71,11 +73,12 @@ static void take_json(struct report *report, const struct toto_check *check)
         [TOTO_VERDICT_PASSED] = "passed", [TOTO_VERDICT_FAILED] = "failed",
         [TOTO_VERDICT_SKIPPED] = "skipped", [TOTO_VERDICT_SHOWN] = "shown",
     };
-    json_t *entry = json_pack("{s:s, s:s, s:s?, s:s, s:s, s:s?, s:o, s:o, s:o, s:o}", "device", report->device,
-                              "dtype", report->dtype, "golden", report->folder, "check", check->name, "result",
-                              names[check->verdict], "why", check->why, "max_error", number(check->max_error),
-                              "mae", number(check->mean_error), "limit", number(check->limit), "seconds",
-                              number(check->seconds));
+    json_t *entry = json_pack("{s:s, s:s, s:s?, s:s?, s:s, s:s, s:s?, s:o, s:o, s:o, s:o}", "device",
+                              report->device, "dtype", report->dtype, "model",
+                              report->folder ? NULL : report->model, "golden", report->folder, "check", check->name,
+                              "result", names[check->verdict], "why", check->why, "max_error",
+                              number(check->max_error), "mae", number(check->mean_error), "limit",
+                              number(check->limit), "seconds", number(check->seconds));
     if (!entry || json_array_append_new(report->list, entry) != 0)
         report->failed_memory = true;
 }
@@ -114,6 +117,8 @@ struct choice {
     const char *const *folders;
     size_t n_folders;
     const struct toto_model *model;
+    const char *model_name; /* what the report calls it */
+    bool make;              /* one that is made up goes before it */
 };
 
 static enum toto_status verify_folders(const struct choice *choice, const char *device, size_t dtype,
@@ -134,11 +139,19 @@ static enum toto_status verify_folders(const struct choice *choice, const char *
 static enum toto_status verify_dtype(const struct choice *choice, const char *device, size_t dtype,
                                      struct report *report, struct toto_error *err)
 {
+    enum toto_status status = TOTO_STATUS_OK;
     report->dtype = dtypes[dtype].name;
     if (choice->n_folders)
         return verify_folders(choice, device, dtype, report, err);
-    return toto_verify_device(choice->model, device, dtypes[dtype].dtype, choice->n_threads, take_check, report,
-                              err);
+    if (choice->make) {
+        report->model = "made up";
+        status = toto_verify_device(NULL, device, dtypes[dtype].dtype, choice->n_threads, take_check, report, err);
+    }
+    report->model = choice->model_name;
+    if (status == TOTO_STATUS_OK)
+        status = toto_verify_device(choice->model, device, dtypes[dtype].dtype, choice->n_threads, take_check, report,
+                                    err);
+    return status;
 }
 
 /* The dtypes of a device: golden data are of float32, and the built-in CPU stores nothing else. */
@@ -224,15 +237,17 @@ static enum toto_status verify_all(const struct choice *choice, struct report *r
 
 /* ---- The command ------------------------------------------------------------------------------------------- */
 
-/* -m or TOTO_MODEL; neither is no error: there is a model that is made up. */
-static enum toto_status open_model(const char *given, struct toto_model **model, struct toto_error *err)
+/* The model that -m (NULL: nothing) or the environment names. */
+static enum toto_status open_model(const char *name, struct choice *choice, struct toto_model **model,
+                                   struct toto_error *err)
 {
     char path[MODEL_PATH_SIZE];
-    const char *name = given ? given : getenv("TOTO_MODEL");
-    if (!name || !*name)
-        return TOTO_STATUS_OK;
     enum toto_status status = model_path_find(name, path, err);
-    return status ? status : toto_model_open(path, model, err);
+    if (status)
+        return status;
+    choice->make = !name && !*path;
+    choice->model_name = *path ? "given" : "built in";
+    return model_path_open(path, model, err);
 }
 
 enum toto_status verify_command(int argc, char **argv, struct toto_error *err)
@@ -249,8 +264,9 @@ enum toto_status verify_command(int argc, char **argv, struct toto_error *err)
                  "Environment: TOTO_MODEL.\n",
     };
     static const char *const formats[] = {"table", "json"}, *const types[] = {"all", "f32", "f16", "bf16"};
-    struct arg_str *model_name = arg_str0("m", "model", "MODEL", "a folder, or ORG/NAME in the Hugging Face cache; "
-                                                                 "default: TOTO_MODEL, else one that is made up");
+    struct arg_str *model_name = arg_str0("m", "model", "MODEL", "a folder, ORG/NAME in the Hugging Face cache, "
+                                                                 "or builtin; default: TOTO_MODEL, else one that is "
+                                                                 "made up, and builtin");
     struct arg_str *device = arg_str0("d", "device", "DEVICE", "all, auto, cpu, gpu, a number or part of a name; "
                                                                "default: all");
     struct arg_str *dtype = arg_str0(NULL, "dtype", "TYPE", "all, f32, f16 or bf16; default: all, and f32 of golden "
@@ -291,7 +307,8 @@ enum toto_status verify_command(int argc, char **argv, struct toto_error *err)
         choice.device = device->sval[0];
     report.quiet = quiet->count > 0;
     toto_log_set(quiet->count ? TOTO_LOG_ERROR : TOTO_LOG_WARN + (unsigned)verbose->count, command_print_log, NULL);
-    if (!golden->count && (status = open_model(model_name->count ? model_name->sval[0] : NULL, &model, err)))
+    if (!golden->count &&
+        (status = open_model(model_name->count ? model_name->sval[0] : NULL, &choice, &model, err)))
         goto done;
     choice.model = model;
     status = verify_all(&choice, &report, as_json, err);

@@ -98,13 +98,16 @@ static enum model_family family_of(const struct checkpoint *checkpoint)
                                                                                     : FAMILY_TOTO1;
 }
 
-enum toto_status toto_model_open(const char *path, struct toto_model **out, struct toto_error *err)
+/* The model at path, or in memory if that is not NULL. */
+static enum toto_status open_any(const char *path, const struct checkpoint_memory *memory, struct toto_model **out,
+                                 struct toto_error *err)
 {
     struct toto_model *model = mem_calloc(1, sizeof *model);
     *out = NULL;
     if (!model)
         return toto_fail_memory(err, "the model", sizeof *model);
-    enum toto_status status = checkpoint_open(path, &model->checkpoint, err);
+    enum toto_status status = memory ? checkpoint_open_memory(memory, &model->checkpoint, err)
+                                     : checkpoint_open(path, &model->checkpoint, err);
     if (status == TOTO_STATUS_OK) {
         model->family = family_of(&model->checkpoint);
         status = model->family == FAMILY_TOTO1 ? open_toto1(model, err) : open_toto2(model, err);
@@ -115,6 +118,17 @@ enum toto_status toto_model_open(const char *path, struct toto_model **out, stru
     }
     *out = model;
     return TOTO_STATUS_OK;
+}
+
+enum toto_status toto_model_open(const char *path, struct toto_model **model, struct toto_error *err)
+{
+    return open_any(path, NULL, model, err);
+}
+
+enum toto_status model_open_memory(const struct checkpoint_memory *memory, struct toto_model **model,
+                                   struct toto_error *err)
+{
+    return open_any(NULL, memory, model, err);
 }
 
 void toto_model_free(struct toto_model *model)

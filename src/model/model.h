@@ -24,4 +24,8 @@ struct toto_model {
     char attributes[512]; /* what toto_model_inspect reports of the family */
 };
 
+/* As toto_model_open, for a checkpoint that lies in memory, borrowed until the model is freed. */
+enum toto_status model_open_memory(const struct checkpoint_memory *memory, struct toto_model **model,
+                                   struct toto_error *err);
+
 #endif

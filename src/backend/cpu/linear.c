@@ -2,9 +2,11 @@
  * give a row the same bytes in any company. Many rows: OpenBLAS on blocks of row_block rows x
  * BLAS_OUTS outs, each computed by one thread, so that a row's bytes depend on its place in its
  * block and on nothing else. */
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "../../base/log.h"
 #include "cpu_backend.h"
 #include "openblas.h"
 
@@ -47,12 +49,10 @@ size_t cpu_row_block(const struct backend *backend, size_t series_rows, size_t w
     const struct block_costs *costs = block_costs;
     size_t best = 1;
     double least = (double)series_rows;
-    /* Below these our own kernel is as fast, and the library need not be loaded. */
-    if (series_rows < 48 || width < 256 || !openblas_available())
-        return 1;
     while (strcmp(costs->kernels, kernels) != 0)
         costs++;
-    for (size_t i = 0; i < 3; i++) {
+    /* Below these our own kernel is as fast. */
+    for (size_t i = 0; i < 3 && series_rows >= 48 && width >= 256; i++) {
         size_t block = (size_t)64 << i;
         double cost = (double)((series_rows + block - 1) / block * block) * costs->costs[i];
         if (cost < least) {
@@ -60,7 +60,12 @@ size_t cpu_row_block(const struct backend *backend, size_t series_rows, size_t w
             best = block;
         }
     }
-    return best;
+    if (best > 1) /* else the library need not be loaded */
+        return openblas_available() ? best : 1;
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    if (log_enabled(TOTO_LOG_INFO) && !atomic_flag_test_and_set(&told))
+        log_info("passes too short for OpenBLAS run on toto's own %s kernels", kernels);
+    return 1;
 }
 
 /* out = the op's result from the sums of one task: y_a, and y_c for swiglu, of rows of `stride`
