@@ -1,4 +1,6 @@
 /* Engine of Toto 2.0: nine quantiles, in one pass or in blocks. */
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "../base/log.h"
@@ -204,6 +206,60 @@ static enum toto_status toto2_prepare(struct engine *engine, const struct batch_
     return toto2_decoder_open(&engine->net, &shape, &engine->decoder, err);
 }
 
+/* ---- Magnitude --------------------------------------------------------------------------------------- */
+
+/* The model sees values only after its scaler, which has two sizes of its own: no scale is below 1e-6, and the
+ * statistics of a few values square them in float32 (reference spec 3). A variate that is tiny or huge beside these
+ * enters times the power of two that brings its largest value into [1, 2), and its forecast is divided by it, so that
+ * the unit of a series has no say. All others enter as they are. */
+static const float TINY = 0x1p-10f, HUGE_SIZE = 0x1p60f;
+
+static float largest(const float *values, size_t n)
+{
+    float most = 0.0f;
+    for (size_t i = 0; i < n; i++)
+        most = fabsf(values[i]) > most ? fabsf(values[i]) : most;
+    return most;
+}
+
+/* Exponent of the power of two for values of this size. */
+static int exponent_of(float most)
+{
+    return most == 0.0f || (most >= TINY && most < HUGE_SIZE) ? 0 : -ilogbf(most);
+}
+
+static void resize_rows(float *values, size_t n_rows, size_t n)
+{
+    for (size_t row = 0; row < n_rows; row++, values += n) {
+        int exponent = exponent_of(largest(values, n));
+        for (size_t i = 0; exponent && i < n; i++)
+            values[i] = ldexpf(values[i], exponent);
+    }
+}
+
+/* What leaves float32 stops at its end. */
+static float within_float(float value)
+{
+    return value > FLT_MAX ? FLT_MAX : value < -FLT_MAX ? -FLT_MAX : value;
+}
+
+/* The nine quantiles of a group in the units of its series. A variate of zeros has no unit, and goes on at zero. */
+static void restore_sizes(const struct group *group, size_t horizon, float *nine)
+{
+    for (size_t v = 0; v < group->n_variates; v++) {
+        float most = largest(group->values + v * group->n_steps, group->n_steps);
+        int exponent = exponent_of(most);
+        for (size_t q = 0; q < TOTO2_QUANTILES && (exponent || most == 0.0f); q++) {
+            float *row = nine + (q * group->n_variates + v) * horizon;
+            for (size_t t = 0; t < horizon; t++)
+                if (isfinite(row[t])) /* a broken model still shows */
+                    row[t] = most == 0.0f ? 0.0f : within_float(ldexpf(row[t], -exponent));
+        }
+    }
+}
+
+/* ---- Run --------------------------------------------------------------------------------------------- */
+
 /* Nine quantiles of each variate to those that were asked for, with the median as mean and last. */
 static bool take_quantiles(const struct engine *engine, const float *nine, const struct engine_result *result)
 {
@@ -216,7 +272,8 @@ static bool take_quantiles(const struct engine *engine, const float *nine, const
     memcpy(result->mean, nine + TOTO2_QUANTILES / 2 * points, points * sizeof *nine);
     for (size_t q = 0; q < options->n_quantiles; q++)
         for (size_t i = 0; i < points; i++)
-            result->quantiles[q * stride + i] = toto2_quantile(nine + i, points, options->quantiles[q]);
+            result->quantiles[q * stride + i] =
+                within_float(toto2_quantile(nine + i, points, options->quantiles[q]));
     memcpy(result->quantiles + options->n_quantiles * stride, nine + TOTO2_QUANTILES / 2 * points,
            points * sizeof *nine);
     return finite;
@@ -250,6 +307,7 @@ static enum toto_status toto2_run(struct engine *engine, const struct group *gro
         size_t padded = engine_patches(group->n_steps, patch) * patch;
         toto2_pad(group->values, group->observed, group->n_variates, group->n_steps, padded,
                   engine->values + at, engine->observed + at);
+        resize_rows(engine->values + at, group->n_variates, padded);
         engine->groups[i] = (struct toto2_group){
             .n_steps = padded, .values = engine->values + at, .observed = engine->observed + at,
         };
@@ -260,6 +318,7 @@ static enum toto_status toto2_run(struct engine *engine, const struct group *gro
         size_t n_known = padded + group->n_known_steps - group->n_steps;
         toto2_pad(group->known, group->known_observed, group->n_known, group->n_known_steps, n_known,
                   engine->values + at, engine->observed + at);
+        resize_rows(engine->values + at, group->n_known, n_known);
         engine->groups[i].known = engine->values + at;
         engine->groups[i].known_observed = engine->observed + at;
         engine->groups[i].n_known_steps = n_known;
@@ -267,8 +326,10 @@ static enum toto_status toto2_run(struct engine *engine, const struct group *gro
     }
     enum toto_status status =
         toto2_decoder_run(engine->decoder, engine->groups, n_groups, engine->nines, NULL, NULL, err);
-    for (size_t i = 0; i < n_groups && status == TOTO_STATUS_OK; i++)
+    for (size_t i = 0; i < n_groups && status == TOTO_STATUS_OK; i++) {
+        restore_sizes(&groups[i], engine->request.options->horizon, engine->nines[i]);
         failed[i] = !take_quantiles(engine, engine->nines[i], &results[i]);
+    }
     return status;
 }
 
