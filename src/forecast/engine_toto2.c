@@ -212,7 +212,7 @@ static enum toto_status toto2_prepare(struct engine *engine, const struct batch_
  * statistics of a few values square them in float32 (reference spec 3). A variate that is tiny or huge beside these
  * enters times the power of two that brings its largest value into [1, 2), and its forecast is divided by it, so that
  * the unit of a series has no say. All others enter as they are. */
-static const float TINY = 0x1p-10f, HUGE_SIZE = 0x1p60f;
+static const float TINY_BELOW = 0x1p-10f, HUGE_FROM = 0x1p60f;
 
 static float largest(const float *values, size_t n)
 {
@@ -222,10 +222,10 @@ static float largest(const float *values, size_t n)
     return most;
 }
 
-/* Exponent of the power of two for values of this size. */
+/* Exponent of the power of two for values up to `most`. */
 static int exponent_of(float most)
 {
-    return most == 0.0f || (most >= TINY && most < HUGE_SIZE) ? 0 : -ilogbf(most);
+    return most == 0.0f || (most >= TINY_BELOW && most < HUGE_FROM) ? 0 : -ilogbf(most);
 }
 
 static void resize_rows(float *values, size_t n_rows, size_t n)
@@ -237,23 +237,27 @@ static void resize_rows(float *values, size_t n_rows, size_t n)
     }
 }
 
-/* What leaves float32 stops at its end. */
-static float within_float(float value)
+static void restore_row(float *row, size_t n, int exponent)
 {
-    return value > FLT_MAX ? FLT_MAX : value < -FLT_MAX ? -FLT_MAX : value;
+    for (size_t i = 0; i < n; i++)
+        row[i] = fmaxf(fminf(ldexpf(row[i], -exponent), FLT_MAX), -FLT_MAX);
 }
 
-/* The nine quantiles of a group in the units of its series. A variate of zeros has no unit, and goes on at zero. */
-static void restore_sizes(const struct group *group, size_t horizon, float *nine)
+/* A group's result in the units of its series; what leaves float32 stops at its end. A variate of zeros has no unit, and
+ * goes on at zero. */
+static void restore_sizes(const struct group *group, const struct toto_forecast_options *options, size_t stride,
+                          const struct engine_result *result)
 {
+    size_t horizon = options->horizon;
     for (size_t v = 0; v < group->n_variates; v++) {
         float most = largest(group->values + v * group->n_steps, group->n_steps);
         int exponent = exponent_of(most);
-        for (size_t q = 0; q < TOTO2_QUANTILES && (exponent || most == 0.0f); q++) {
-            float *row = nine + (q * group->n_variates + v) * horizon;
-            for (size_t t = 0; t < horizon; t++)
-                if (isfinite(row[t])) /* a broken model still shows */
-                    row[t] = most == 0.0f ? 0.0f : within_float(ldexpf(row[t], -exponent));
+        for (size_t q = 0; q <= options->n_quantiles + 1 && (exponent || most == 0.0f); q++) {
+            float *row = (q ? result->quantiles + (q - 1) * stride : result->mean) + v * horizon;
+            if (exponent)
+                restore_row(row, horizon, exponent);
+            else
+                memset(row, 0, horizon * sizeof *row);
         }
     }
 }
@@ -261,7 +265,8 @@ static void restore_sizes(const struct group *group, size_t horizon, float *nine
 /* ---- Run --------------------------------------------------------------------------------------------- */
 
 /* Nine quantiles of each variate to those that were asked for, with the median as mean and last. */
-static bool take_quantiles(const struct engine *engine, const float *nine, const struct engine_result *result)
+static bool take_quantiles(const struct engine *engine, const struct group *group, const float *nine,
+                           const struct engine_result *result)
 {
     const struct toto_forecast_options *options = engine->request.options;
     size_t points = engine->shape.n_variates * options->horizon;
@@ -272,10 +277,10 @@ static bool take_quantiles(const struct engine *engine, const float *nine, const
     memcpy(result->mean, nine + TOTO2_QUANTILES / 2 * points, points * sizeof *nine);
     for (size_t q = 0; q < options->n_quantiles; q++)
         for (size_t i = 0; i < points; i++)
-            result->quantiles[q * stride + i] =
-                within_float(toto2_quantile(nine + i, points, options->quantiles[q]));
+            result->quantiles[q * stride + i] = toto2_quantile(nine + i, points, options->quantiles[q]);
     memcpy(result->quantiles + options->n_quantiles * stride, nine + TOTO2_QUANTILES / 2 * points,
            points * sizeof *nine);
+    restore_sizes(group, options, stride, result);
     return finite;
 }
 
@@ -326,10 +331,8 @@ static enum toto_status toto2_run(struct engine *engine, const struct group *gro
     }
     enum toto_status status =
         toto2_decoder_run(engine->decoder, engine->groups, n_groups, engine->nines, NULL, NULL, err);
-    for (size_t i = 0; i < n_groups && status == TOTO_STATUS_OK; i++) {
-        restore_sizes(&groups[i], engine->request.options->horizon, engine->nines[i]);
-        failed[i] = !take_quantiles(engine, engine->nines[i], &results[i]);
-    }
+    for (size_t i = 0; i < n_groups && status == TOTO_STATUS_OK; i++)
+        failed[i] = !take_quantiles(engine, &groups[i], engine->nines[i], &results[i]);
     return status;
 }
 
