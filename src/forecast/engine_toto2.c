@@ -1,4 +1,6 @@
 /* Engine of Toto 2.0: nine quantiles, in one pass or in blocks. */
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "../base/log.h"
@@ -204,8 +206,67 @@ static enum toto_status toto2_prepare(struct engine *engine, const struct batch_
     return toto2_decoder_open(&engine->net, &shape, &engine->decoder, err);
 }
 
+/* ---- Magnitude --------------------------------------------------------------------------------------- */
+
+/* The model sees values only after its scaler, which has two sizes of its own: no scale is below 1e-6, and the
+ * statistics of a few values square them in float32 (reference spec 3). A variate that is tiny or huge beside these
+ * enters times the power of two that brings its largest value into [1, 2), and its forecast is divided by it, so that
+ * the unit of a series has no say. All others enter as they are. */
+static const float TINY_BELOW = 0x1p-10f, HUGE_FROM = 0x1p60f;
+
+static float largest(const float *values, size_t n)
+{
+    float most = 0.0f;
+    for (size_t i = 0; i < n; i++)
+        most = fabsf(values[i]) > most ? fabsf(values[i]) : most;
+    return most;
+}
+
+/* Exponent of the power of two for values up to `most`. */
+static int exponent_of(float most)
+{
+    return most == 0.0f || (most >= TINY_BELOW && most < HUGE_FROM) ? 0 : -ilogbf(most);
+}
+
+static void resize_rows(float *values, size_t n_rows, size_t n)
+{
+    for (size_t row = 0; row < n_rows; row++, values += n) {
+        int exponent = exponent_of(largest(values, n));
+        for (size_t i = 0; exponent && i < n; i++)
+            values[i] = ldexpf(values[i], exponent);
+    }
+}
+
+static void restore_row(float *row, size_t n, int exponent)
+{
+    for (size_t i = 0; i < n; i++)
+        row[i] = fmaxf(fminf(ldexpf(row[i], -exponent), FLT_MAX), -FLT_MAX);
+}
+
+/* A group's result in the units of its series; what leaves float32 stops at its end. A variate of zeros has no unit, and
+ * goes on at zero. */
+static void restore_sizes(const struct group *group, const struct toto_forecast_options *options, size_t stride,
+                          const struct engine_result *result)
+{
+    size_t horizon = options->horizon;
+    for (size_t v = 0; v < group->n_variates; v++) {
+        float most = largest(group->values + v * group->n_steps, group->n_steps);
+        int exponent = exponent_of(most);
+        for (size_t q = 0; q <= options->n_quantiles + 1 && (exponent || most == 0.0f); q++) {
+            float *row = (q ? result->quantiles + (q - 1) * stride : result->mean) + v * horizon;
+            if (exponent)
+                restore_row(row, horizon, exponent);
+            else
+                memset(row, 0, horizon * sizeof *row);
+        }
+    }
+}
+
+/* ---- Run --------------------------------------------------------------------------------------------- */
+
 /* Nine quantiles of each variate to those that were asked for, with the median as mean and last. */
-static bool take_quantiles(const struct engine *engine, const float *nine, const struct engine_result *result)
+static bool take_quantiles(const struct engine *engine, const struct group *group, const float *nine,
+                           const struct engine_result *result)
 {
     const struct toto_forecast_options *options = engine->request.options;
     size_t points = engine->shape.n_variates * options->horizon;
@@ -219,6 +280,7 @@ static bool take_quantiles(const struct engine *engine, const float *nine, const
             result->quantiles[q * stride + i] = toto2_quantile(nine + i, points, options->quantiles[q]);
     memcpy(result->quantiles + options->n_quantiles * stride, nine + TOTO2_QUANTILES / 2 * points,
            points * sizeof *nine);
+    restore_sizes(group, options, stride, result);
     return finite;
 }
 
@@ -250,6 +312,7 @@ static enum toto_status toto2_run(struct engine *engine, const struct group *gro
         size_t padded = engine_patches(group->n_steps, patch) * patch;
         toto2_pad(group->values, group->observed, group->n_variates, group->n_steps, padded,
                   engine->values + at, engine->observed + at);
+        resize_rows(engine->values + at, group->n_variates, padded);
         engine->groups[i] = (struct toto2_group){
             .n_steps = padded, .values = engine->values + at, .observed = engine->observed + at,
         };
@@ -260,6 +323,7 @@ static enum toto_status toto2_run(struct engine *engine, const struct group *gro
         size_t n_known = padded + group->n_known_steps - group->n_steps;
         toto2_pad(group->known, group->known_observed, group->n_known, group->n_known_steps, n_known,
                   engine->values + at, engine->observed + at);
+        resize_rows(engine->values + at, group->n_known, n_known);
         engine->groups[i].known = engine->values + at;
         engine->groups[i].known_observed = engine->observed + at;
         engine->groups[i].n_known_steps = n_known;
@@ -268,7 +332,7 @@ static enum toto_status toto2_run(struct engine *engine, const struct group *gro
     enum toto_status status =
         toto2_decoder_run(engine->decoder, engine->groups, n_groups, engine->nines, NULL, NULL, err);
     for (size_t i = 0; i < n_groups && status == TOTO_STATUS_OK; i++)
-        failed[i] = !take_quantiles(engine, engine->nines[i], &results[i]);
+        failed[i] = !take_quantiles(engine, &groups[i], engine->nines[i], &results[i]);
     return status;
 }
 
