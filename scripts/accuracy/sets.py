@@ -339,7 +339,7 @@ def rdata(root):
         yield (f'housing_{city}_{column}', 'txhousing', 'MS', '2000-01-01',
                [number(v) for v in t[t['city'] == city][column]])
     t = table('dslabs/us_contagious_diseases')
-    for disease, state in (('Measles', 'New York'), ('Measles', 'Texas'), ('Pertussis', 'Illinois')):
+    for disease, state in (('Measles', 'Texas'), ('Pertussis', 'Illinois')):
         v = t[(t['disease'] == disease) & (t['state'] == state)]
         yield (f'{disease}_{state}', 'contagious', 'YS', f"{v['year'].iloc[0]}-01-01", [number(y) for y in v['count']])
     t = table('plm/Parity')
