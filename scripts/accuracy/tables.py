@@ -2,9 +2,9 @@
 
 usage: tables.py WORK TABLE...
 
-WORK is the folder that run.sh fills; TABLE is ett, sets, behaviour or groups. Environment: TOTO, the program
-(build/toto); MODEL, a model in the place of the one inside (-m); ETT, the folder of ETTh1.csv and ETTh2.csv (data);
-STRIDE, rows between windows of the benchmark (512).
+WORK is the folder that run.sh fills; TABLE is ett, sixteen, dev, last, behaviour or groups. Environment: TOTO, the
+program (build/toto); MODEL, a model in the place of the one inside (-m); ETT, the folder of ETTh1.csv and ETTh2.csv
+(data); STRIDE, rows between windows of the benchmark (512).
 """
 import csv
 import os
@@ -33,27 +33,27 @@ def table(head, rows):
     print('| ' + ' | '.join(head) + ' |')
     print('| ' + ' | '.join(['---'] + ['--:'] * (len(head) - 1)) + ' |')
     for row in rows:
-        print('| ' + ' | '.join(v if isinstance(v, str) else str(v) if isinstance(v, int) else f'{v:.3f}'
-                                for v in row) + ' |')
+        print('| ' + ' | '.join(cell if isinstance(cell, str) else f'{cell:.3f}' if abs(cell) < 1000 else f'{cell:.3g}'
+                                for cell in row) + ' |')
     print()
 
 
 def forecast_set(folder, out):
-    """Forecasts a set into the CSV file out: a run of toto for each frequency and horizon."""
-    kinds = {s['id']: (s['freq'], s['horizon']) for s in score.read_set(folder)}
-    with open(f'{folder}/context.csv', encoding='utf-8') as f:
-        head, *lines = f.readlines()
-    parts = {}
-    for line in lines:
-        parts.setdefault(kinds[line.split(',', 1)[0]], []).append(line)
+    """Forecasts a set into the CSV file out: a run of toto for each horizon. Rows are numbered, as toto does not read
+    times in steps of months; the network sees no times."""
+    series = score.read_set(folder)
     text = ''
-    for (_, horizon), part in parts.items():
-        with open(f'{out}.part', 'w', encoding='utf-8') as f:
-            f.writelines([head, *part])
+    for horizon in sorted({s['horizon'] for s in series}):
+        with open(f'{out}.part', 'w', encoding='utf-8', newline='\n') as f:
+            f.write('unique_id,ds,y\n')
+            for s in series:
+                if s['horizon'] == horizon:
+                    f.writelines(f"{s['id']},{at},{'' if np.isnan(y) else repr(float(y))}\n"
+                                 for at, y in enumerate(s['context']))
         rows = toto('forecast', '-H', str(horizon), f'{out}.part')
         text += rows.split('\n', 1)[1] if text else rows
     os.remove(f'{out}.part')
-    with open(out, 'w', encoding='utf-8') as f:
+    with open(out, 'w', encoding='utf-8', newline='\n') as f:
         f.write(text)
 
 
@@ -79,32 +79,28 @@ def print_ett():
                                      for data in ('ETTh1', 'ETTh2') for name in scores])
 
 
-def print_sets(work):
-    """The sets of real series against the classical methods, in all and by frequency."""
-    for name in ('sixteen', 'dev', 'last'):
-        folder = f'{work}/{name}'
-        if not os.path.isdir(folder):
-            continue
-        series = score.read_set(folder)
-        forecast_set(folder, f'{work}/forecasts/{name}/toto.csv')
-        scores = {m: score.score_set(series, score.read_forecasts(f'{work}/forecasts/{name}/{m}.csv'))
-                  for m in (*BASELINES, 'toto')}
-        print(f'### {name}: {len(scores["toto"])} series\n')
-        table(('Forecast', 'MASE / naive', 'wQL / naive', 'Coverage of 80%'),
-              [(m, *score.summary(s)[:3]) for m, s in scores.items()])
-        rows = []
-        for freq in dict.fromkeys(s['freq'] for s in series):
-            ids = {s['id'] for s in series if s['freq'] == freq}
-            part = {m: score.summary({k: v for k, v in scores[m].items() if k in ids}) for m in ('AutoETS', 'toto')}
-            rows.append((freq, part['toto'][3], *part['AutoETS'][:3], *part['toto'][:3]))
-        table(('Frequency', 'Series', 'AutoETS MASE', 'wQL', 'Coverage', 'toto MASE', 'wQL', 'Coverage'), rows)
+def print_set(work, name):
+    """A set of real series against the classical methods, in all and by frequency."""
+    folder = f'{work}/{name}'
+    series = score.read_set(folder)
+    forecast_set(folder, f'{work}/forecasts/{name}/toto.csv')
+    scores = {m: score.score_set(series, score.read_forecasts(f'{work}/forecasts/{name}/{m}.csv'))
+              for m in (*BASELINES, 'toto')}
+    table((f'{len(series)} series', 'MASE / naive', 'wQL / naive', 'Coverage of 80%'),
+          [(m, *score.summary(s)[:3]) for m, s in scores.items()])
+    rows = []
+    for freq in dict.fromkeys(s['freq'] for s in series):
+        ids = {s['id'] for s in series if s['freq'] == freq}
+        part = {m: score.summary({k: v for k, v in scores[m].items() if k in ids}) for m in ('AutoETS', 'toto')}
+        rows.append((freq, str(part['toto'][3]), *part['AutoETS'][:3], *part['toto'][:3]))
+    table(('Frequency', 'Series', 'AutoETS MASE', 'wQL', 'coverage', 'toto MASE', 'wQL', 'coverage'), rows)
 
 
 def print_behaviour(work):
     """Series made for their kind: is each forecast a number, in order and sane, and how good is it?"""
     folder = f'{work}/behaviour'
     series = score.read_set(folder)
-    path = f'{work}/forecasts/behaviour/toto.csv'
+    path = f'{folder}/toto.csv'
     forecast_set(folder, path)
     forecasts = score.read_forecasts(path)
     rows = []
@@ -116,11 +112,12 @@ def print_behaviour(work):
         near = 0
         for s, q in zip(part, p):
             low, high = np.nanmin(s['context']), np.nanmax(s['context'])
-            room = (high - low) or 0.01 * abs(high)
+            # The scale of the network's input is never below 1e-6.
+            room = high - low or max(0.01 * abs(high), 1e-5)
             near += bool((q >= low - room).all() and (q <= high + room).all())
         scores = score.score_set(part, forecasts)
         mase, wql, cover, _ = score.summary(scores) if scores else ('-', '-', '-', 0)
-        rows.append((kind, len(part), finite, ordered, near, mase, wql, cover))
+        rows.append((kind, *map(str, (len(part), finite, ordered, near)), mase, wql, cover))
     table(('Kind', 'Series', 'Finite', 'Ordered', 'Near', 'MASE / naive', 'wQL / naive', 'Coverage of 80%'), rows)
 
 
@@ -144,7 +141,7 @@ def ratios_together(path, future):
 
 def mean_ratio(name, ratios):
     """A row of the table: the geometric mean."""
-    return name, len(ratios), float(np.exp(np.mean(np.log(ratios))))
+    return name, str(len(ratios)), float(np.exp(np.mean(np.log(ratios))))
 
 
 def print_groups(work):
@@ -158,8 +155,7 @@ def print_groups(work):
         lag = made.LAGS[i % len(made.LAGS)]
         future = {'follower': read_columns(f'{path}.future.csv')['follower'][:lag]}
         ratios[f'follower of a leader, {lag} steps'] += ratios_together(f'{path}.csv', future).values()
-    for name in ('dev', 'last'):
-        ratios[f'monthly of {name}, four of different sources'] = real_ratios(f'{work}/{name}', f'{folder}/real.csv')
+    ratios['monthly series of dev, four of different sources'] = real_ratios(f'{work}/dev', f'{folder}/real.csv')
     table(('Variates', 'Number', 'Error together / apart'), [mean_ratio(*item) for item in ratios.items()])
 
 
@@ -188,22 +184,22 @@ def real_ratios(folder, path):
 def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    work, *tables = sys.argv[1:]
-    for name in tables:
+    work, *names = sys.argv[1:]
+    titles = {'ett': 'Long sequence forecasting', 'sixteen': 'Sixteen real series',
+              'dev': 'Real series that the model was chosen on', 'last': 'Real series looked at last',
+              'behaviour': 'Input of every kind', 'groups': 'Variates together'}
+    for name in names:
+        if name not in titles:
+            sys.exit(f'{name}: no such table; there are {", ".join(titles)}')
+        print(f'## {titles[name]}\n')
         if name == 'ett':
-            print('## Long sequence forecasting\n')
             print_ett()
-        elif name == 'sets':
-            print('## Real series\n')
-            print_sets(work)
         elif name == 'behaviour':
-            print('## Input of every kind\n')
             print_behaviour(work)
         elif name == 'groups':
-            print('## Variates together\n')
             print_groups(work)
         else:
-            sys.exit(f'{name}: no such table; ett, sets, behaviour, groups')
+            print_set(work, name)
 
 
 if __name__ == '__main__':
