@@ -91,6 +91,8 @@ $(BUILD)/tests/%: tests/%.c $(BUILD)/libtoto.a $(BUILD)/packages-test
 TOTO = $(abspath $(BUILD)/toto)
 CHECK = V=$(V) sh scripts/check.sh
 CHECK_CLI = TOTO=$(TOTO) UPDATE=$(UPDATE) sh tests/cli/run.sh
+PYTHON ?= python3
+CHECK_TRAIN = 'TOTO=$(TOTO) $(PYTHON) tests/train.py'
 CHECK_SOURCE = 'CC="$(CC)" sh tests/headers.sh' 'sh tests/includes.sh' 'TOTO=$(TOTO) sh tests/options.sh' \
 	'TOTO=$(TOTO) sh tests/man_examples.sh' 'TOTO=$(TOTO) sh tests/library.sh'
 CHECK_BARE = 'TOTO=$(TOTO) sh tests/bare.sh'
@@ -147,6 +149,10 @@ check-cli: $(BUILD)/toto
 check-source: $(BUILD)/toto
 	@$(CHECK) $(CHECK_SOURCE)
 
+# The trainer on a tiny setting; without PyTorch it is skipped.
+check-train: $(BUILD)/toto
+	@$(CHECK) $(CHECK_TRAIN)
+
 bench: $(BUILD)/toto $(FULL_SIZE_DIR)/f32/model.safetensors
 	@TOTO=$(TOTO) sh scripts/bench.sh $(FULL_SIZE_DIR)/f32
 
@@ -195,6 +201,7 @@ help:
 	@echo '  all           the program, $(BUILD)/toto (default)'
 	@echo '  check         all tests; ends with "N passed, N failed"'
 	@echo '  check-unit, check-ops, check-golden, check-cli, check-source   a part of them'
+	@echo '  check-train   the trainer on a tiny setting (PyTorch)'
 	@echo '  check-kernels the OpenCL kernels without float64 and friends, and on Oclgrind'
 	@echo '  check-opencl  golden data on OPENCL_DEVICE, PoCL by default'
 	@echo '  bench         times a forecast of the full-size model'
@@ -209,5 +216,5 @@ help:
 .PRECIOUS: $(BUILD)/tests/golden/make_toto1_base
 .DELETE_ON_ERROR:
 FORCE:
-.PHONY: all check check-unit check-ops check-kernels check-golden check-opencl check-cli check-source bench \
+.PHONY: all check check-unit check-ops check-kernels check-golden check-opencl check-cli check-source check-train bench \
 	fuzz fuzzers install uninstall clean help FORCE

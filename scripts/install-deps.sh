@@ -1,8 +1,9 @@
 #!/bin/sh
 # Installs what toto is built with on Debian and Ubuntu, and names it for other systems.
 #
-# Usage: install-deps.sh [--test]
-#   --test  what only the tests need, too: clang and its sanitizers, cmocka, shellcheck, groff
+# Usage: install-deps.sh [--test|--train]
+#   --test   what only the tests need, too: clang and its sanitizers, cmocka, shellcheck, groff
+#   --train  what the trainer needs, too: PyTorch, for a processor
 set -eu
 
 build='gcc libc6-dev make libcsv-dev libargtable2-dev libjansson-dev nettle-dev opencl-c-headers'
@@ -11,8 +12,9 @@ test=''
 case ${1:-} in
     '') ;;
     --test) test='libcmocka-dev clang libclang-rt-dev shellcheck groff-base bash pocl-opencl-icd oclgrind' ;;
+    --train) test='python3-torch python3-numpy' ;;
     *)
-        echo "usage: install-deps.sh [--test]" >&2
+        echo "usage: install-deps.sh [--test|--train]" >&2
         exit 64
         ;;
 esac

@@ -114,7 +114,7 @@ def schedule(step, steps, decay_from):
 
 
 class Loss(torch.nn.Module):
-    """Pinball loss of the nine quantiles in asinh space, summed by weight. Returns (sum, unweighted mean's parts)."""
+    """Weighted mean of the pinball loss of the nine quantiles, in asinh space."""
 
     def __init__(self, network):
         super().__init__()
@@ -190,10 +190,12 @@ class Run:
             share = schedule(step, o.steps, o.decay_from)
             self.optimiser.step(o.rate * share, o.adam_rate * share)
             if (step + 1) % o.log_every == 0 or step + 1 == stop:
-                loss, norm = float(torch.stack(seen).nanmean()), float(torch.stack(norms).nanmean())
+                loss, norms = float(torch.stack(seen).nanmean()), torch.stack(norms)
+                passed = int((~torch.isfinite(norms)).sum())
                 history.append((step + 1, "%.6f" % loss))
-                self.say("step %d loss %.5f norm %.3f rate %.2e %.1f s" % (
-                    step + 1, loss, norm, o.rate * share, time.time() - began))
+                self.say("step %d loss %.5f norm %.3f rate %.2e %.1f s%s" % (
+                    step + 1, loss, norms.nanmean(), o.rate * share, time.time() - began,
+                    ", %d batches passed over" % passed if passed else ""))
                 seen, norms = [], []
                 if not math.isfinite(loss):
                     raise SystemExit("train.py: the loss is not finite at step %d" % (step + 1))

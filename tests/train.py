@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+"""The trainer on a tiny setting: the same series from the same seed, a loss that falls, a run that goes on where it stopped,
+and an export that toto forecasts with as the trainer does. Prints TAP. usage: TOTO=/path/to/toto train.py"""
+import csv
+import math
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(root, "scripts", "train"))
+try:
+    import numpy as np
+    import torch
+except ImportError as e:
+    print("ok 1 - the trainer # SKIP %s (Debian: python3-torch)\n1..1" % e)
+    sys.exit(0)
+from batches import BatchMaker, causal_scale  # noqa: E402
+from evaluate import forecast  # noqa: E402
+from network import ROWS, Network, Shape  # noqa: E402
+
+TINY = ["--width", "32", "--heads", "2", "--layers", "4", "--d-ff", "64", "--blocks", "1,1", "--longest", "640",
+        "--shards", "1", "--device", "cpu", "--log-every", "10"]
+SHAPE = Shape(16, 32, 2, 4, 4, 64)
+tests = failures = 0
+
+
+def check(name, good, why=""):
+    global tests, failures
+    tests += 1
+    failures += not good
+    print("%s %d - %s" % ("ok" if good else "not ok", tests, name), flush=True)
+    if not good and why:
+        print("# " + str(why).replace("\n", "\n# "), flush=True)
+
+
+def train(out, *more):
+    run = subprocess.run([sys.executable, os.path.join(root, "scripts/train/train.py"), "--out", out] + TINY + list(more),
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    return [float(v) for v in re.findall(r"loss ([0-9.]+)", run.stdout)], run.stdout
+
+
+def series_are_as_promised():
+    maker = BatchMaker(16, [1, 1], torch.device("cpu"), 640)
+    one, again, other = maker.make(0, 3, 0), BatchMaker(16, [1, 1], torch.device("cpu"), 640).make(0, 3, 0), maker.make(0, 8, 0)
+    names = ("z", "hidden", "target", "weight")
+    check("the same seed gives the same bytes", all(torch.equal(one[n], again[n]) for n in names))
+    check("another step gives other series", not torch.equal(one["z"], other["z"]))
+    check("all numbers are finite, no weight is negative",
+          all(torch.isfinite(one[n]).all() for n in names) and (one["weight"] >= 0).all() and one["weight"].sum() > 0)
+    check("a hidden value is 0 and has its flag", bool((one["z"][one["hidden"] == 1] == 0).all()))
+    members = one["masks"]["variate"][:, 25, 0].sum(-1)
+    check("series stand alone and in groups", members.min() == 1 and members.max() > 1)
+
+    segments, draw = maker.makers[0], maker.draw
+    maker.seed(1)
+    lengths, ahead, kept = [], [], []
+    for _ in range(20):
+        _, leader = segments.groups(draw)
+        start = segments.maker.lives(draw, segments.n)
+        hidden, context = segments.hide(draw, start, leader)
+        leads = torch.arange(segments.n) // ROWS * ROWS + leader.reshape(-1)
+        lengths.append(segments.steps - start)
+        ahead.append(segments.k - context)
+        kept.append((hidden == hidden[leads])[:, -1].float())
+    lengths, ahead, kept = torch.cat(lengths), torch.cat(ahead), torch.cat(kept)
+    check("lives reach from about 20 steps to the whole segment", lengths.min() < 30 and lengths.max() > 0.95 * segments.steps,
+          (lengths.min(), lengths.max()))
+    check("no patch to many are hidden at the end", ahead.min() == 0 and ahead.max() >= 10 and (ahead > 0).float().mean() > 0.8,
+          (ahead.min(), ahead.max()))
+    check("variates of a group are hidden together, but for those known ahead", 0.9 < kept.mean() < 1, kept.mean())
+
+
+def scales_are_those_of_the_specification():
+    # Worked by hand: the running mean and deviation of 1 2 3 4 | 10 - 12 14, with 8 values seen from the second patch of 8.
+    x = torch.tensor([[1.0, 2, 3, 4, 10, 99, 12, 14, 0, 0, 0, 0]])
+    seen = torch.tensor([[True] * 5 + [False] + [True] * 2 + [False] * 4])
+    loc, scale, count = causal_scale(x, seen, 4)
+    mean, deviation = 46 / 7, math.sqrt(sum((v - 46 / 7) ** 2 for v in (1, 2, 3, 4, 10, 12, 14)) / 6)
+    check("fewer than 8 values: those of the first 8", torch.allclose(loc, torch.full((1, 3), mean)) and
+          torch.allclose(scale, torch.full((1, 3), deviation)) and count[0].tolist() == [4, 7, 7], (loc, scale, count))
+    x = torch.cat((x[:, :8], torch.tensor([[5.0, 6, 7, 8]]), torch.zeros(1, 4)), 1)
+    seen = torch.cat((seen[:, :8], torch.tensor([[True] * 4 + [False] * 4])), 1)
+    loc, scale, _ = causal_scale(x, seen, 4)
+    values = np.array([1, 2, 3, 4, 10, 12, 14, 5, 6, 7, 8])
+    check("later patches: all values so far, kept where none is seen",
+          np.allclose(loc[0, 2:], values.mean()) and np.allclose(scale[0, 2:], values.std(ddof=1)), (loc, scale))
+
+
+def training_goes_on(folder):
+    whole, said = train(folder + "/whole", "--steps", "60")
+    check("the loss falls", len(whole) == 6 and whole[-1] < 0.8 * whole[0], said)
+    first, said = train(folder + "/parts", "--steps", "60", "--stop", "30")
+    check("a run stops where it is told", len(first) == 3, said)
+    second, said = train(folder + "/parts", "--steps", "60", "--resume", folder + "/parts/state.pt")
+    parts = first + second
+    check("a run in two parts has the losses of one", len(parts) == 6 and
+          all(abs(a - b) < 0.01 * b for a, b in zip(parts, whole)), (parts, whole, said))
+    with open(folder + "/parts/loss.csv", newline="") as f:
+        steps = [row["step"] for row in csv.DictReader(f)]
+    check("the losses of both parts are in one file", steps == ["10", "20", "30", "40", "50", "60"], steps)
+
+
+def toto_forecasts_alike(folder, toto):
+    model = folder + "/whole/model"
+    say = subprocess.run([toto, "inspect", model], stdout=subprocess.PIPE, universal_newlines=True).stdout
+    network = Network(SHAPE)
+    network.load_state_dict(torch.load(folder + "/whole/state.pt", map_location="cpu")["network"])
+    parameters = sum(p.numel() for p in network.parameters())
+    check("toto finds the export usable", "usable: yes" in say and "parameters: %d\n" % parameters in say, say)
+    t = np.arange(300)
+    wave = 10 + 3 * np.sin(t * 2 * np.pi / 12) + 0.02 * t + np.random.RandomState(0).randn(300) * 0.3
+    gappy = wave.copy()
+    gappy[[40, 41, 42, 130, 295, 299]] = np.nan
+    gappy[160:200] = np.nan
+    cases = {"a long series": [wave], "gaps, also at the end": [gappy], "20 values": [wave[:20]],
+             "3 variates": [wave, np.roll(wave, 5) * 100, gappy]}
+    for name, columns in cases.items():
+        text = ",".join("v%d" % i for i in range(len(columns))) + "\n" + "".join(
+            ",".join("NA" if np.isnan(v) else repr(float(np.float32(v))) for v in row) + "\n" for row in zip(*columns))
+        run = subprocess.run([toto, "forecast", "-m", model, "-d", "cpu", "-H", "40", "-"], input=text,
+                             stdout=subprocess.PIPE, universal_newlines=True)
+        rows = list(csv.DictReader(run.stdout.splitlines()))
+        ours = np.array([[float(r["0.%d" % q]) for q in range(1, 10)] for r in rows]).reshape(len(columns), -1, 9)
+        group = [0] * len(columns) + list(range(1, ROWS - len(columns) + 1))
+        theirs = forecast(network, columns, 40, group)
+        error = (np.abs(ours - theirs).max((1, 2)) / (theirs.max((1, 2)) - theirs.min((1, 2)))).max()
+        # Weights stand in float16 in the export, in float32 in the trainer.
+        check("toto and the trainer forecast alike: %s" % name, error < 0.01, error)
+
+
+series_are_as_promised()
+scales_are_those_of_the_specification()
+with tempfile.TemporaryDirectory() as work:
+    training_goes_on(work)
+    toto_forecasts_alike(work, os.environ.get("TOTO", os.path.join(root, "build", "toto")))
+print("1..%d" % tests)
+sys.exit(failures > 0)
