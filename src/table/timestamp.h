@@ -1,4 +1,5 @@
-/* Time: how an input writes it, and the regular axis that a forecast continues.
+/* Time: how an input writes it, and the regular axis that a forecast continues: of fixed length, of months or of
+ * business days.
  *
  * Accepted: ISO 8601 with or without zone (T or a space between date and time, seconds and fraction
  * optional), a date alone, epoch seconds or milliseconds, integers. One column holds one format,
@@ -46,13 +47,44 @@ size_t timestamp_format(const struct time_format *format, int64_t ticks, char te
 /* The form of a cell for a person, such as YYYY-MM-DDThh:mmZ; returns its length. */
 size_t time_format_pattern(const struct time_format *format, char text[TIME_TEXT_SIZE]);
 
-/* Day of the month, 1 to 31; false if the format holds no date. */
-bool timestamp_day_of_month(const struct time_format *format, int64_t ticks, int *day);
+/* Ticks of a day, of a format that holds a date. */
+int64_t time_format_day(const struct time_format *format);
 
-/* The regular axis: ticks of the last row and the fixed step; step 0: not known (a bad series). */
+/* A date as its cell has it, in the zone of the cell. */
+struct time_date {
+    int64_t days; /* since 1970-01-01 */
+    int64_t year;
+    int month, day, month_days; /* from 1; month_days: how many the month has */
+    int64_t clock;              /* nanoseconds of the day; 0 of a date alone */
+};
+
+/* The date of the ticks; false if the format holds none. */
+bool time_date_find(const struct time_format *format, int64_t ticks, struct time_date *date);
+
+/* What the steps of an axis count. A time has a place on the axis, a number that grows by 1 from one of what is counted
+ * to the next: its ticks, the number of its month, or of its day where only Monday to Friday are counted. All zero:
+ * ticks. */
+struct time_calendar {
+    enum { COUNT_TICKS, COUNT_MONTHS, COUNT_BUSINESS_DAYS } unit;
+    int day;       /* COUNT_MONTHS: of the month, 1 to 31; of a shorter month the last. 31: always the last */
+    int64_t clock; /* nanoseconds of the day; not of COUNT_TICKS */
+};
+
+bool time_calendar_same(const struct time_calendar *a, const struct time_calendar *b);
+
+/* The time's place; false if the calendar does not hold the time. The format has the offset of the time's own cell. */
+bool time_calendar_place(const struct time_calendar *calendar, const struct time_format *format, int64_t ticks,
+                         int64_t *place);
+
+/* The inverse, in the format's offset; false far beyond the years that can be written. */
+bool time_calendar_ticks(const struct time_calendar *calendar, const struct time_format *format, int64_t place,
+                         int64_t *ticks);
+
+/* The regular axis: place of the last row and the step; step 0: not known (a bad series). */
 struct time_axis {
     struct time_format format;
     int64_t last, step;
+    struct time_calendar calendar;
 };
 
 /* Time of the step-th point after the last row (1: the first of the forecast). Empty (0) if the
