@@ -319,18 +319,23 @@ static void business_days_find(const struct toto_table *table, struct key_axis *
     axis->step = 1;
 }
 
-/* The first row that is no whole number of months after the one before it, where half of the rows are or more; else 0. */
+/* Where at least half of the rows are whole months after the one before: the first row that keeps those up to it from
+ * being a calendar of months; else 0. */
 static size_t months_break(const struct toto_table *table, const struct key_axis *axis)
 {
-    size_t first = 0, n_breaks = 0;
+    size_t n_pairs = axis->n_rows - 1, n_months = 0;
     struct time_calendar calendar;
-    for (size_t i = 1; i < axis->n_rows; i++) {
-        if (months_find(table, axis, i - 1, 2, &calendar))
-            continue;
-        first = first ? first : i;
-        n_breaks++;
+    for (size_t i = 0; i < n_pairs; i++)
+        n_months += months_find(table, axis, i, 2, &calendar);
+    if (!n_months || 2 * n_months < n_pairs)
+        return 0;
+    /* If some rows are none, no more rows are. */
+    size_t held = 1, broken = axis->n_rows;
+    while (broken - held > 1) {
+        size_t middle = held + (broken - held) / 2;
+        *(months_find(table, axis, 0, middle, &calendar) ? &held : &broken) = middle;
     }
-    return 2 * n_breaks <= axis->n_rows - 1 ? first : 0;
+    return broken - 1;
 }
 
 /* All times must be whole steps apart. */
@@ -357,9 +362,9 @@ static enum toto_status check_grid(const struct toto_table *table, const struct 
     key_show(table, axis->rows[i], key);
     if (months)
         return table_fail(table, TOTO_STATUS_DATA, path, line, table->time_column, err,
-                          "%sno fixed time step: from %s (%s:%zu) to %s is no whole number of months, as most "
-                          "steps are; correct the time or leave out the row",
-                          key, other_time, other_path, other_line, time);
+                          "%sno fixed time step: %s is not on the day of the month, or at the time of day, of the rows "
+                          "before it (%s at %s:%zu); correct the time or leave out the row",
+                          key, time, other_time, other_path, other_line);
     return table_fail(table, TOTO_STATUS_DATA, path, line, table->time_column, err,
                       "%sno fixed time step: from %s (%s:%zu) to %s is no multiple of %s, the %s; "
                       "correct the time or leave out the row",
