@@ -2,7 +2,7 @@
  * business days.
  *
  * Accepted: ISO 8601 with or without zone (T or a space between date and time, seconds and fraction
- * optional), a date alone, epoch seconds or milliseconds, integers. One column holds one format,
+ * optional), a date alone, epoch seconds or milliseconds, integers. One series holds one format,
  * and a forecast continues in it. */
 #ifndef TOTO_TABLE_TIMESTAMP_H
 #define TOTO_TABLE_TIMESTAMP_H
@@ -18,7 +18,7 @@ enum time_kind {
     TIME_STAMP,   /* date and time */
 };
 
-/* How a column writes its times; two cells of one column must agree in it. */
+/* How a series writes its times; two cells of one series must agree in it. */
 struct time_format {
     enum time_kind kind;
     char date_separator; /* '-' or '/', 0 for the basic form 20160701 */
@@ -37,7 +37,7 @@ enum { TIME_TEXT_SIZE = 64 };
 const char *timestamp_parse(const char *text, size_t length, struct time_format *format,
                             int64_t *ticks);
 
-/* Whether a cell of format b may stand in a column of format a (offset and fraction may differ). */
+/* Whether a cell of format b may stand in a series of format a (offset and fraction may differ). */
 bool time_format_same(const struct time_format *a, const struct time_format *b);
 
 /* Writes ticks in the format; returns the length, text is NUL-terminated. Empty (0) if no date of

@@ -259,7 +259,7 @@ static void test_time_errors(void **state)
          "a.csv:4:1: column \"ds\": no fixed time step: 2016-03-01 01:00 is not on the day"},
         {"ds,y\n2016-01-01,1\n2016-02-01,1\n2016-01-01,2\n", "the time 2016-01-01 stands at a.csv:2 too"},
         {"ds,y\n2016-02-29,1\n2016-03-31,1\n2016-04-30,1\n2016-05-30,1\n", "a.csv:5:1: column \"ds\": no fixed time step: 2016-05-30 is not"},
-        {"ds,y\n2016-01-31,1\n2016-02-01,1\n2016-03-01,1\n2016-04-01,1\n", "a.csv:3:1: column \"ds\": no fixed time"},
+        {"ds,y\n2016-01-20,1\n2016-02-01,1\n2016-03-01,1\n2016-04-01,1\n", "a.csv:3:1: column \"ds\": no fixed time"},
         {"date,a,b\n1,1,\n2,2,NA\n", "a.csv:2:3: column \"b\": all values are missing"},
         {"id,ds,y\nq,1,1\nq,2,2\np,1,\np,2,\n",
          "a.csv:4:3: column \"y\": series \"p\": all values"},
