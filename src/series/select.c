@@ -165,7 +165,8 @@ static enum toto_status check_member(const struct maker *maker, const struct gri
     struct time_format other_form = table_time_format(maker->table, grid->last_row);
     bool same_form = time_format_same(form, &other_form);
     bool same_step = axis->step == grid->step && axis->calendar.unit == grid->calendar.unit;
-    if (same_form && same_step && time_calendar_same(&axis->calendar, &grid->calendar) && apart % (uint64_t)grid->step == 0)
+    if (same_form && same_step && time_calendar_same(&axis->calendar, &grid->calendar) &&
+        apart % (uint64_t)grid->step == 0)
         return TOTO_STATUS_OK;
     size_t line;
     const char *path = table_place(maker->table, maker->table->keys[key].first_row, &line);

@@ -121,9 +121,12 @@ static const char *parse_date(struct cursor *in, struct time_format *format, int
     char c = in->at < in->end ? *in->at : '\0';
     format->date_separator = c == '-' || c == '/' ? c : '\0';
     if ((format->date_separator && !take_char(in, format->date_separator)) ||
-        !take_digits(in, 2, &month) ||
-        (format->date_separator && !take_char(in, format->date_separator)) ||
-        !take_digits(in, 2, &day))
+        !take_digits(in, 2, &month))
+        return not_a_time;
+    format->month_alone = format->date_separator && in->at == in->end;
+    day = 1;
+    if (!format->month_alone && ((format->date_separator && !take_char(in, format->date_separator)) ||
+                                 !take_digits(in, 2, &day)))
         return not_a_time;
     if (year < 1)
         return "has no valid year; years run from 0001 to 9999";
@@ -255,7 +258,8 @@ const char *timestamp_parse(const char *text, size_t length, struct time_format 
 bool time_format_same(const struct time_format *a, const struct time_format *b)
 {
     return a->kind == b->kind && a->date_separator == b->date_separator &&
-           a->separator == b->separator && a->has_seconds == b->has_seconds && a->zone == b->zone;
+           a->month_alone == b->month_alone && a->separator == b->separator &&
+           a->has_seconds == b->has_seconds && a->zone == b->zone;
 }
 
 /* A text that grows to the right. */
@@ -287,6 +291,8 @@ static bool put_date(struct text *out, const struct time_format *format, int64_t
     put_digits(out, year, 4);
     put_char(out, format->date_separator);
     put_digits(out, month, 2);
+    if (format->month_alone)
+        return true;
     put_char(out, format->date_separator);
     put_digits(out, day, 2);
     return true;
@@ -372,7 +378,8 @@ size_t time_format_pattern(const struct time_format *format, char text[TIME_TEXT
                                         [ZONE_OFFSET_HOURS] = "+hh"};
     switch (format->kind) {
     case TIME_DATE:
-        return (size_t)snprintf(text, TIME_TEXT_SIZE, "YYYY%sMM%sDD", dash, dash);
+        return (size_t)snprintf(text, TIME_TEXT_SIZE, "YYYY%sMM%s%s", dash, format->month_alone ? "" : dash,
+                                format->month_alone ? "" : "DD");
     case TIME_STAMP:
         return (size_t)snprintf(text, TIME_TEXT_SIZE, "YYYY%sMM%sDD%shh%smm%s%s%s", dash, dash,
                                 between, colon, format->has_seconds ? colon : "",

@@ -2,7 +2,7 @@
  * business days.
  *
  * Accepted: ISO 8601 with or without zone (T or a space between date and time, seconds and fraction
- * optional), a date alone, epoch seconds or milliseconds, integers. One series holds one format,
+ * optional), a date or a month alone, epoch seconds or milliseconds, integers. One series holds one format,
  * and a forecast continues in it. */
 #ifndef TOTO_TABLE_TIMESTAMP_H
 #define TOTO_TABLE_TIMESTAMP_H
@@ -14,7 +14,7 @@
 enum time_kind {
     TIME_NONE,    /* no time column: rows count from 0 */
     TIME_INTEGER, /* integers, epoch seconds and milliseconds among them */
-    TIME_DATE,    /* 2016-07-01 */
+    TIME_DATE,    /* 2016-07-01, or the month alone: 2016-07 */
     TIME_STAMP,   /* date and time */
 };
 
@@ -22,6 +22,7 @@ enum time_kind {
 struct time_format {
     enum time_kind kind;
     char date_separator; /* '-' or '/', 0 for the basic form 20160701 */
+    bool month_alone;    /* TIME_DATE: no day is written; it is the first */
     char separator;      /* 'T', 't' or ' ' between date and time */
     bool has_seconds;
     int fraction_digits; /* 0 to 9 */

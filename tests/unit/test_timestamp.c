@@ -38,6 +38,9 @@ static void test_ticks_and_inverse(void **state)
         {"2016-07-01", TIME_DATE, 16983},
         {"2016/07/01", TIME_DATE, 16983},
         {"20160701", TIME_DATE, 16983},
+        {"2016-07", TIME_DATE, 16983},
+        {"2016/07", TIME_DATE, 16983},
+        {"201607", TIME_INTEGER, 201607},
         {"2016-02-29", TIME_DATE, 16860},
         {"2000-02-29", TIME_DATE, 11016},
         {"0001-01-01", TIME_DATE, -719162},
@@ -120,7 +123,12 @@ static void test_refused(void **state)
         {"-9223372036854775809", "beyond 64 bits"},
         {"99999999999999999999", "beyond 64 bits"},
         {"2016", NULL},
-        {"2016-07", "not a time"},
+        {"2016-", "not a time"},
+        {"2016-7", "not a time"},
+        {"2016-07-", "not a time"},
+        {"2016-13", "month"},
+        {"2016-07T00:00", "not a time"},
+        {"2016-07 00:00", "not a time"},
         {"2016-7-1", "not a time"},
         {"2016-07/01", "not a time"},
         {"01/07/2016", "not a time"},
@@ -174,6 +182,9 @@ static void test_same(void **state)
         {"2016-07-01", "2016-07-02", true},
         {"2016-07-01", "2016/07/02", false},
         {"2016-07-01", "5", false},
+        {"2016-07-01", "2016-07", false},
+        {"2016-06", "2016-07", true},
+        {"2016/06", "2016-07", false},
         {"2016-07-01", "2016-07-01 00:00", false},
         {"2016-07-01 00:00", "2016-07-01T00:00", false},
         {"2016-07-01 00:00", "2016-07-01 00:00:00", false},
@@ -307,6 +318,9 @@ static void test_pattern(void **state)
     assert_null(parse("20160701", &format, &ticks));
     time_format_pattern(&format, text);
     assert_string_equal(text, "YYYYMMDD");
+    assert_null(parse("2016-07", &format, &ticks));
+    time_format_pattern(&format, text);
+    assert_string_equal(text, "YYYY-MM");
     assert_null(parse("7", &format, &ticks));
     time_format_pattern(&format, text);
     assert_string_equal(text, "an integer");
