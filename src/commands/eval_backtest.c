@@ -194,7 +194,7 @@ static enum toto_status add_row(struct toto_scores *scores, const struct backtes
         {TOTO_CELL_TEXT, .text = score->id ? score->id : ""},
         {TOTO_CELL_TEXT, .text = mean},
         score->season ? (struct toto_cell){TOTO_CELL_COUNT, .count = score->season}
-                      : (struct toto_cell){TOTO_CELL_TEXT, .text = ""},
+                      : (struct toto_cell){TOTO_CELL_REAL, .real = NAN},
         {TOTO_CELL_COUNT, .count = score->n_windows},
         {TOTO_CELL_COUNT, .count = score->n_points},
         {TOTO_CELL_COUNT, .count = score->n_unscaled},

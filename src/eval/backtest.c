@@ -235,7 +235,7 @@ static void tell_missing(const struct toto_backtest *backtest)
     static const struct {
         const char *scores, *reason;
     } missing[] = {
-        {"scores", "no window has an outcome"},
+        {"scores", "no window has a value before its origin and one after it"},
         {"MASE and RMSSE", "before no origin is there a change from season to season, or more than a season"},
         {"relative scores", "seasonal naive makes no error"},
     };

@@ -216,7 +216,7 @@ static void test_missing(void **state)
     assert_int_equal(report->mean.n_points, 3 + 2 + 4 + 4);
     assert_int_equal(report->mean.n_unscaled, 4);
     assert_near(report->mean.scores[TOTO_METRIC_MAE], (8 / 3.0 + 1.5 + 1 + 0) / 4);
-    assert_part(log_text, "no scores of 1 series (the first is \"d\"): no window");
+    assert_part(log_text, "no scores of 1 series (the first is \"d\"): no window has a value");
     assert_part(log_text, "no MASE and RMSSE of 2 series (the first is \"c\")");
     assert_part(log_text, "no relative scores of 1 series (the first is \"e\"): seasonal naive makes no error");
     toto_backtest_report_free(report);
