@@ -39,20 +39,9 @@ def table(head, rows):
 
 
 def forecast_set(folder, out):
-    """Forecasts a set into the CSV file out: a run of toto for each horizon. Rows are numbered, as toto does not read
-    times in steps of months; the network sees no times."""
-    series = score.read_set(folder)
-    text = ''
-    for horizon in sorted({s['horizon'] for s in series}):
-        with open(f'{out}.part', 'w', encoding='utf-8', newline='\n') as f:
-            f.write('unique_id,ds,y\n')
-            for s in series:
-                if s['horizon'] == horizon:
-                    f.writelines(f"{s['id']},{at},{'' if np.isnan(y) else repr(float(y))}\n"
-                                 for at, y in enumerate(s['context']))
-        rows = toto('forecast', '-H', str(horizon), f'{out}.part')
-        text += rows.split('\n', 1)[1] if text else rows
-    os.remove(f'{out}.part')
+    """Forecasts a set into the CSV file out, as far as its longest horizon: a longer one leaves the steps before alone."""
+    longest = max(s['horizon'] for s in score.read_set(folder))
+    text = toto('forecast', '-H', str(longest), f'{folder}/context.csv')
     with open(out, 'w', encoding='utf-8', newline='\n') as f:
         f.write(text)
 

@@ -163,7 +163,8 @@ static enum toto_status find_season(struct toto_lsf *data, const struct toto_tab
         rows[row] = (uint32_t)row;
     data->season = 1;
     if (key_axis_find(table, rows, table->n_rows, &axis, &why) == TOTO_STATUS_OK)
-        data->season = time_axis_season(&(struct time_axis){table->format, axis.last, axis.step});
+        data->season = time_axis_season(
+            &(struct time_axis){table->keys[0].format, axis.last, axis.step, axis.calendar});
     else
         log_info("no season: %s", why.message);
     mem_free(rows);

@@ -1,4 +1,4 @@
-/* Rows to points of a fixed step. */
+/* Rows to points of one step. */
 #include "regularize.h"
 
 #include <assert.h>
@@ -50,34 +50,53 @@ static uint64_t distance(int64_t a, int64_t b)
     return (uint64_t)b - (uint64_t)a;
 }
 
-static int64_t row_time(const struct toto_table *table, const struct key_axis *axis, size_t i)
+/* The row's place on the axis; false if its calendar does not hold the time. */
+static bool row_place(const struct toto_table *table, const struct key_axis *axis, size_t i, int64_t *place)
 {
-    return table->time_column == SIZE_MAX ? (int64_t)i : table_time(table, axis->rows[i]);
+    *place = table->time_column == SIZE_MAX ? (int64_t)i : table_time(table, axis->rows[i]);
+    if (axis->calendar.unit == COUNT_TICKS)
+        return true;
+    struct time_format format = table_time_format(table, axis->rows[i]);
+    return time_calendar_place(&axis->calendar, &format, *place, place);
 }
 
-/* A length of time for a person. */
-static void step_show(const struct time_format *format, uint64_t step, char out[TIME_TEXT_SIZE])
+/* The same where all rows are known to be on the axis. */
+static int64_t row_time(const struct toto_table *table, const struct key_axis *axis, size_t i)
+{
+    int64_t place;
+    bool held = row_place(table, axis, i, &place);
+    assert(held);
+    (void)held;
+    return place;
+}
+
+/* A step for a person. */
+static void step_show(const struct toto_table *table, const struct key_axis *axis, char out[TIME_TEXT_SIZE])
 {
     static const struct {
-        uint64_t ns;
+        int64_t ns;
         const char *name;
     } units[] = {{86400000000000, "d"}, {3600000000000, "h"}, {60000000000, "min"},
                  {1000000000, "s"},     {1000000, "ms"},      {1, "ns"}};
+    enum time_kind kind = table->keys[table_key(table, axis->rows[0])].format.kind;
+    int64_t step = axis->step;
     size_t i = 0;
-    if (format->kind == TIME_STAMP) {
+    if (axis->calendar.unit != COUNT_TICKS) {
+        snprintf(out, TIME_TEXT_SIZE, "%" PRId64 " %s%s", step,
+                 axis->calendar.unit == COUNT_MONTHS ? "month" : "business day", step == 1 ? "" : "s");
+    } else if (kind == TIME_STAMP) {
         while (step % units[i].ns)
             i++;
-        snprintf(out, TIME_TEXT_SIZE, "%" PRIu64 " %s", step / units[i].ns, units[i].name);
+        snprintf(out, TIME_TEXT_SIZE, "%" PRId64 " %s", step / units[i].ns, units[i].name);
     } else {
-        snprintf(out, TIME_TEXT_SIZE, "%" PRIu64 "%s", step, format->kind == TIME_DATE ? " d" : "");
+        snprintf(out, TIME_TEXT_SIZE, "%" PRId64 "%s", step, kind == TIME_DATE ? " d" : "");
     }
 }
 
 /* The time of a row as its cell has it, offset and all. */
 static void time_show(const struct toto_table *table, size_t row, char out[TIME_TEXT_SIZE])
 {
-    struct time_format format = table->format;
-    format.offset_minutes = table_offset_minutes(table, row);
+    struct time_format format = table_time_format(table, row);
     timestamp_format(&format, table_time(table, row), out);
 }
 
@@ -219,75 +238,158 @@ static enum toto_status step_find(const struct toto_table *table, struct key_axi
     return TOTO_STATUS_OK;
 }
 
-static int64_t ticks_of_day(const struct time_format *format)
+/* Whether the rows first .. first + n - 1 stand on one day of their months at one time of day, no two of them in one
+ * month. Where each is the last of its month that is the day: 30 April and 30 June are month ends. */
+static bool months_find(const struct toto_table *table, const struct key_axis *axis, size_t first, size_t n,
+                        struct time_calendar *calendar)
 {
-    return format->kind == TIME_STAMP ? INT64_C(86400000000000) : 1;
-}
-
-/* Whether a step may stand for a month, a quarter, half a year or a year. */
-static bool is_calendar_step(const struct time_format *format, int64_t step)
-{
-    int64_t days = step / ticks_of_day(format);
-    return (format->kind == TIME_DATE || format->kind == TIME_STAMP) &&
-           step % ticks_of_day(format) == 0 &&
-           ((days >= 28 && days <= 31) || (days >= 89 && days <= 92) ||
-            (days >= 181 && days <= 184) || days == 365 || days == 366);
-}
-
-/* Whether all rows fall on one day of their months, each `later` ticks later. */
-static bool is_one_day_of_month(const struct toto_table *table, const struct key_axis *axis,
-                                int64_t later)
-{
-    int first, day;
-    struct time_format format = table->format;
-    if (axis->end > INT64_MAX - later)
-        return false;
-    for (size_t i = 0; i < axis->n_rows; i++) {
-        format.offset_minutes = table_offset_minutes(table, axis->rows[i]);
-        if (!timestamp_day_of_month(&format, row_time(table, axis, i) + later, i ? &day : &first) ||
-            (i && day != first))
+    int64_t before = 0, place;
+    bool ends = true;
+    *calendar = (struct time_calendar){.unit = COUNT_MONTHS};
+    for (size_t i = first; i < first + n; i++) {
+        struct time_format format = table_time_format(table, axis->rows[i]);
+        struct time_date date;
+        if (!time_date_find(&format, table_time(table, axis->rows[i]), &date))
+            return false;
+        place = date.year * 12 + date.month;
+        if (i > first && (place <= before || date.clock != calendar->clock))
+            return false;
+        before = place;
+        calendar->clock = date.clock;
+        calendar->day = date.day > calendar->day ? date.day : calendar->day;
+        ends &= date.day == date.month_days;
+    }
+    if (ends)
+        calendar->day = 31;
+    for (size_t i = first; i < first + n; i++) {
+        struct time_format format = table_time_format(table, axis->rows[i]);
+        if (!time_calendar_place(calendar, &format, table_time(table, axis->rows[i]), &place))
             return false;
     }
     return true;
 }
 
-/* Months from one day to the same day, or from last day to last day: the day after is the first. */
-static bool is_calendar_axis(const struct toto_table *table, const struct key_axis *axis)
+static int64_t greatest_common_divisor(int64_t a, int64_t b)
 {
-    return is_one_day_of_month(table, axis, 0) ||
-           is_one_day_of_month(table, axis, ticks_of_day(&table->format));
+    while (b) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
 }
 
-/* All times must be whole steps apart. Steps of months and years are not fixed: they must not be
- * taken for 31 or 365 days because a short series happens to have no other. */
+/* A step of months, if the first n_rows make one. It goes before any fixed length: times on one day of their months are
+ * 28 to 31 days apart, or 365 and 366, and only in a short series do these happen to be equal; a step of one day, which
+ * always fits, would leave almost all points missing. */
+static bool months_step_find(const struct toto_table *table, struct key_axis *axis, size_t n_rows)
+{
+    struct time_calendar calendar;
+    if (n_rows < 2 || !months_find(table, axis, 0, n_rows, &calendar))
+        return false;
+    axis->calendar = calendar;
+    axis->step = 0;
+    for (size_t i = 1; i < n_rows; i++)
+        axis->step = greatest_common_divisor(row_time(table, axis, i) - row_time(table, axis, i - 1), axis->step);
+    return true;
+}
+
+/* A step of days becomes one of business days, where the rows keep to them. */
+static void business_days_find(const struct toto_table *table, struct key_axis *axis)
+{
+    struct time_format format = table_time_format(table, axis->rows[0]);
+    struct time_date first;
+    int64_t before = 0, begin = 0, place = 0;
+    uint64_t day = (uint64_t)time_format_day(&format);
+    if ((uint64_t)axis->step != day || distance(axis->first, axis->end) / day < 14 ||
+        !time_date_find(&format, axis->first, &first))
+        return;
+    struct time_calendar calendar = {.unit = COUNT_BUSINESS_DAYS, .clock = first.clock};
+    for (size_t i = 0; i < axis->n_rows; i++) {
+        format = table_time_format(table, axis->rows[i]);
+        if (!time_calendar_place(&calendar, &format, table_time(table, axis->rows[i]), &place) ||
+            distance(axis->first, table_time(table, axis->rows[i])) % day || (i > 0 && place <= before))
+            return;
+        begin = i == 0 ? place : begin;
+        before = place;
+    }
+    if ((uint64_t)(place - begin) / 2 > axis->n_rows)
+        return;
+    axis->calendar = calendar;
+    axis->step = 1;
+}
+
+/* Where at least half of the rows are whole months after the one before: the first row that keeps those up to it from
+ * being a calendar of months; else 0. */
+static size_t months_break(const struct toto_table *table, const struct key_axis *axis)
+{
+    size_t n_pairs = axis->n_rows - 1, n_months = 0;
+    struct time_calendar calendar;
+    for (size_t i = 0; i < n_pairs; i++)
+        n_months += months_find(table, axis, i, 2, &calendar);
+    if (!n_months || 2 * n_months < n_pairs)
+        return 0;
+    /* If some rows are none, no more rows are. */
+    size_t held = 1, broken = axis->n_rows;
+    while (broken - held > 1) {
+        size_t middle = held + (broken - held) / 2;
+        *(months_find(table, axis, 0, middle, &calendar) ? &held : &broken) = middle;
+    }
+    return broken - 1;
+}
+
+/* All times must be whole steps apart. */
 static enum toto_status check_grid(const struct toto_table *table, const struct key_axis *axis,
                                    struct toto_error *err)
 {
-    bool calendar = axis->step && is_calendar_step(&table->format, axis->step);
-    size_t i = 1, line, other_line;
-    for (; i < axis->n_rows && axis->step; i++)
-        if (distance(row_time(table, axis, i - 1), row_time(table, axis, i)) % (uint64_t)axis->step)
+    int64_t before, place;
+    size_t i = 1, line, other_line, months = 0;
+    row_place(table, axis, 0, &before);
+    for (; i < axis->n_rows && axis->step; i++, before = place)
+        if (!row_place(table, axis, i, &place) || place <= before ||
+            distance(before, place) % (uint64_t)axis->step)
             break;
-    if (i == axis->n_rows && !(calendar && is_calendar_axis(table, axis)))
+    if (i == axis->n_rows)
         return TOTO_STATUS_OK;
-    i -= i == axis->n_rows;
+    if (axis->calendar.unit == COUNT_TICKS && (months = months_break(table, axis)))
+        i = months;
     char time[TIME_TEXT_SIZE], other_time[TIME_TEXT_SIZE], step[TIME_TEXT_SIZE], key[80];
     const char *path = table_place(table, axis->rows[i], &line);
     const char *other_path = table_place(table, axis->rows[i - 1], &other_line);
     time_show(table, axis->rows[i], time);
     time_show(table, axis->rows[i - 1], other_time);
-    step_show(&table->format, (uint64_t)axis->step, step);
+    step_show(table, axis, step);
     key_show(table, axis->rows[i], key);
-    if (calendar)
-        return table_fail(
-            table, TOTO_STATUS_DATA, path, line, table->time_column, err,
-            "%sno fixed time step: %s follows %s (%s:%zu) as in steps of months or years, "
-            "which are not read yet; number the rows with integers instead",
-            key, time, other_time, other_path, other_line);
+    if (months)
+        return table_fail(table, TOTO_STATUS_DATA, path, line, table->time_column, err,
+                          "%sno fixed time step: %s is not on the day of the month, or at the time of day, of the rows "
+                          "before it (%s at %s:%zu); correct the time or leave out the row",
+                          key, time, other_time, other_path, other_line);
     return table_fail(table, TOTO_STATUS_DATA, path, line, table->time_column, err,
-                      "%sno fixed time step: from %s (%s:%zu) to %s is no multiple of %s, the most "
-                      "frequent step; correct the time or leave out the row",
-                      key, other_time, other_path, other_line, time, step);
+                      "%sno fixed time step: from %s (%s:%zu) to %s is no multiple of %s, the %s; "
+                      "correct the time or leave out the row",
+                      key, other_time, other_path, other_line, time, step,
+                      axis->calendar.unit == COUNT_TICKS ? "most frequent step" : "step of the series");
+}
+
+/* The step of the first n_input rows, and the calendar that it counts in. */
+static enum toto_status axis_step_find(const struct toto_table *table, struct key_axis *axis, size_t n_input,
+                                       struct toto_error *err)
+{
+    enum toto_status status = TOTO_STATUS_OK;
+    if (!months_step_find(table, axis, n_input)) {
+        if ((status = step_find(table, axis, n_input, err)))
+            return status;
+        business_days_find(table, axis);
+    }
+    return check_grid(table, axis, err);
+}
+
+static void axis_ends_set(const struct toto_table *table, struct key_axis *axis)
+{
+    axis->first = row_time(table, axis, 0);
+    axis->last = row_time(table, axis, axis->n_context - 1);
+    axis->end = row_time(table, axis, axis->n_rows - 1);
 }
 
 enum toto_status key_axis_find(const struct toto_table *table, uint32_t *rows, size_t n_rows,
@@ -303,17 +405,26 @@ enum toto_status key_axis_find(const struct toto_table *table, uint32_t *rows, s
         return status;
     if (table->future.first_row == SIZE_MAX && table->n_knowns)
         axis->n_context = context_rows(table, axis);
-    axis->first = row_time(table, axis, 0);
-    axis->last = row_time(table, axis, axis->n_context - 1);
-    axis->end = row_time(table, axis, n_rows - 1);
+    axis_ends_set(table, axis);
     if (table->time_column == SIZE_MAX)
         return TOTO_STATUS_OK;
     if ((status = check_future(table, axis, n_input, err)) ||
         (status = check_distinct(table, axis, err)) ||
-        (status = step_find(table, axis, n_input, err)) ||
-        (status = check_grid(table, axis, err)))
+        (status = axis_step_find(table, axis, n_input, err))) {
         axis->step = 0;
-    return status;
+        axis->calendar = (struct time_calendar){0};
+        return status;
+    }
+    axis_ends_set(table, axis);
+    return TOTO_STATUS_OK;
+}
+
+void key_axis_count_days(const struct toto_table *table, struct key_axis *axis)
+{
+    struct time_format format = table_time_format(table, axis->rows[0]);
+    axis->calendar = (struct time_calendar){0};
+    axis->step *= time_format_day(&format);
+    axis_ends_set(table, axis);
 }
 
 size_t grid_points(int64_t first, int64_t last, int64_t step, size_t most)

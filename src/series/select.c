@@ -16,6 +16,7 @@ struct choice {
 /* A group on its way. */
 struct grid {
     int64_t first, last, step;
+    struct time_calendar calendar;
     int64_t end;     /* the latest time of any row, future rows among them */
     size_t last_row; /* of the table: a row of the latest time */
     size_t n_variates;
@@ -133,6 +134,25 @@ static size_t *group_slot(struct maker *maker, size_t key)
     return maker->options.group == TOTO_GROUP_ALL ? &maker->all_group : NULL;
 }
 
+/* Days and business days in one group: all count days. The axes of the keys that joined before follow when the groups
+ * are made. */
+static void days_settle(struct maker *maker, struct grid *grid, size_t key)
+{
+    const struct toto_table *table = maker->table;
+    struct key_axis *axis = &maker->axes[key];
+    int64_t day = time_format_day(&table->keys[key].format);
+    if (axis->calendar.unit == COUNT_BUSINESS_DAYS && grid->calendar.unit == COUNT_TICKS && grid->step == day) {
+        key_axis_count_days(table, axis);
+    } else if (axis->calendar.unit == COUNT_TICKS && axis->step == day && grid->calendar.unit == COUNT_BUSINESS_DAYS) {
+        struct time_format format = table_time_format(table, grid->last_row);
+        time_calendar_ticks(&grid->calendar, &format, grid->first, &grid->first);
+        time_calendar_ticks(&grid->calendar, &format, grid->last, &grid->last);
+        time_calendar_ticks(&grid->calendar, &format, grid->end, &grid->end);
+        grid->calendar = (struct time_calendar){0};
+        grid->step = day;
+    }
+}
+
 /* Members of a group share one grid. */
 static enum toto_status check_member(const struct maker *maker, const struct grid *grid, size_t key,
                                      struct toto_error *err)
@@ -141,16 +161,26 @@ static enum toto_status check_member(const struct maker *maker, const struct gri
     int64_t low = axis->last < grid->last ? axis->last : grid->last;
     int64_t high = axis->last < grid->last ? grid->last : axis->last;
     uint64_t apart = (uint64_t)high - (uint64_t)low;
-    if (axis->step == grid->step && apart % (uint64_t)grid->step == 0)
+    const struct time_format *form = &maker->table->keys[key].format;
+    struct time_format other_form = table_time_format(maker->table, grid->last_row);
+    bool same_form = time_format_same(form, &other_form);
+    bool same_step = axis->step == grid->step && axis->calendar.unit == grid->calendar.unit;
+    if (same_form && same_step && time_calendar_same(&axis->calendar, &grid->calendar) &&
+        apart % (uint64_t)grid->step == 0)
         return TOTO_STATUS_OK;
     size_t line;
     const char *path = table_place(maker->table, maker->table->keys[key].first_row, &line);
+    if (!same_form)
+        return toto_fail(err, TOTO_STATUS_DATA,
+                         "%s:%zu: series \"%.60s\" writes its times in another form than the series of its group "
+                         "before it; write them in one form, or forecast each alone with --group none",
+                         path, line, maker->table->ids.entries[key].text);
     return toto_fail(
         err, TOTO_STATUS_DATA,
         "%s:%zu: series \"%.60s\" has %s than the series of its group before it; group "
         "series of one step, or forecast each alone with --group none",
         path, line, maker->table->ids.entries[key].text,
-        axis->step == grid->step ? "times between those" : "another time step");
+        same_step ? "times between those" : "another time step");
 }
 
 /* Adds a good variate to its group. */
@@ -165,6 +195,7 @@ static void group_join(struct maker *maker, size_t variate, size_t key)
         maker->grids[index] = (struct grid){.first = axis->first,
                                             .last = axis->last,
                                             .step = axis->step,
+                                            .calendar = axis->calendar,
                                             .end = axis->end,
                                             .last_row = last_row,
                                             .key = SIZE_MAX};
@@ -187,10 +218,11 @@ static void group_join(struct maker *maker, size_t variate, size_t key)
     maker->series->variates[variate].row = grid->n_variates++;
 }
 
-static struct time_axis axis_make(const struct maker *maker, size_t last_row, int64_t last,
-                                  int64_t step)
+/* A series writes its times in its own form, at the offset of its group's last row. */
+static struct time_axis axis_make(const struct maker *maker, size_t key, size_t last_row, int64_t last,
+                                  int64_t step, struct time_calendar calendar)
 {
-    struct time_axis axis = {maker->table->format, last, step};
+    struct time_axis axis = {maker->table->keys[key].format, last, step, calendar};
     axis.format.offset_minutes = table_offset_minutes(maker->table, last_row);
     return axis;
 }
@@ -209,9 +241,14 @@ static enum toto_status variate_check(struct maker *maker, size_t key, size_t va
     if (is_all_missing(table, &maker->axes[key], value))
         return fail_missing(table, key, value, err);
     const size_t *slot = group_slot(maker, key);
-    if (slot && *slot != SIZE_MAX)
-        return check_member(maker, &maker->grids[*slot], key, err);
-    return TOTO_STATUS_OK;
+    if (!slot || *slot == SIZE_MAX)
+        return TOTO_STATUS_OK;
+    struct grid *grid = &maker->grids[*slot], before = *grid;
+    days_settle(maker, grid, key);
+    enum toto_status status = check_member(maker, grid, key, err);
+    if (status)
+        *grid = before;
+    return status;
 }
 
 /* The variates of one key. */
@@ -246,8 +283,8 @@ static enum toto_status key_select(struct maker *maker, size_t key, struct toto_
             return toto_fail_memory(err, "the series' names", 0);
         maker->choices[series->n_variates] = (struct choice){(uint32_t)key, (uint32_t)value};
         if (status)
-            variate->axis =
-                axis_make(maker, axis->rows[axis->n_context - 1], axis->last, axis->step);
+            variate->axis = axis_make(maker, key, axis->rows[axis->n_context - 1],
+                                      axis->last, axis->step, axis->calendar);
         else
             group_join(maker, series->n_variates, key);
         series->n_variates++;
@@ -340,6 +377,8 @@ static enum toto_status groups_make(struct maker *maker, struct toto_error *err)
         struct grid *grid = &maker->grids[variate->group];
         struct group *group = &series->groups[variate->group];
         size_t at = variate->row * group->n_steps, key = maker->choices[i].key;
+        if (maker->axes[key].calendar.unit != grid->calendar.unit)
+            key_axis_count_days(maker->table, &maker->axes[key]);
         ((size_t *)group->variates)[variate->row] = i;
         regularize_values(maker->table, &maker->axes[key], maker->choices[i].value, grid->last,
                           group->n_steps, maker->options.fill, group->values + at,
@@ -347,7 +386,8 @@ static enum toto_status groups_make(struct maker *maker, struct toto_error *err)
         if (grid->key != key)
             covariates_join(maker, grid, group, key);
         grid->key = key;
-        variate->axis = axis_make(maker, grid->last_row, grid->last, grid->step);
+        variate->axis =
+            axis_make(maker, key, grid->last_row, grid->last, grid->step, grid->calendar);
     }
     return TOTO_STATUS_OK;
 }

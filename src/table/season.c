@@ -31,6 +31,10 @@ static size_t whole(int64_t cycle, int64_t step)
 
 size_t time_axis_season(const struct time_axis *axis)
 {
+    if (axis->calendar.unit == COUNT_MONTHS)
+        return axis->step > 0 ? whole(12, axis->step) : 1;
+    if (axis->calendar.unit == COUNT_BUSINESS_DAYS)
+        return axis->step > 0 ? whole(5, axis->step) : 1;
     int64_t step = step_ns(axis), days = step / day;
     if (step < second)
         return 1;

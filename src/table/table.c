@@ -162,32 +162,32 @@ static enum toto_status spoil(struct toto_table *table, struct table_key *key, s
     return TOTO_STATUS_OK;
 }
 
-/* One form of time in a column; the most digits after a second are kept. NULL, or what is wrong. */
-static enum toto_status format_join(struct toto_table *table, const struct csv_row *row,
+/* One form of time in a series; the most digits after a second are kept. NULL, or what is wrong. */
+static enum toto_status format_join(const struct toto_table *table, const struct csv_row *row, struct table_key *key,
                                     const struct time_format *format, struct toto_error *err)
 {
     size_t column = table->time_column;
-    if (table->format.kind == TIME_NONE) {
-        table->format = *format;
-        table->format_row = table->n_rows;
+    if (key->format.kind == TIME_NONE) {
+        key->format = *format;
+        key->format_row = (uint32_t)table->n_rows;
     }
-    if (!time_format_same(&table->format, format)) {
+    if (!time_format_same(&key->format, format)) {
         char here[TIME_TEXT_SIZE], there[TIME_TEXT_SIZE], shown[SHOWN_BYTES + 8];
         size_t line;
-        const char *path = table_place(table, table->format_row, &line);
+        const char *path = table_place(table, key->format_row, &line);
         time_format_pattern(format, here);
-        time_format_pattern(&table->format, there);
+        time_format_pattern(&key->format, there);
         return table_fail(table, TOTO_STATUS_DATA, row->path, row->cells[column].line, column, err,
                           "%s is %s, but the time at %s:%zu is %s; write all times in one form",
                           cell_show(&row->cells[column], shown), here, path, line, there);
     }
-    if (format->fraction_digits > table->format.fraction_digits)
-        table->format.fraction_digits = format->fraction_digits;
+    if (format->fraction_digits > key->format.fraction_digits)
+        key->format.fraction_digits = format->fraction_digits;
     return TOTO_STATUS_OK;
 }
 
-static enum toto_status time_read(struct toto_table *table, const struct csv_row *row,
-                                  int64_t *ticks, int16_t *offset, struct toto_error *err)
+static enum toto_status time_read(const struct toto_table *table, const struct csv_row *row,
+                                  struct table_key *key, int64_t *ticks, int16_t *offset, struct toto_error *err)
 {
     const struct csv_cell *cell = &row->cells[table->time_column];
     const char *text = cell->text;
@@ -205,7 +205,7 @@ static enum toto_status time_read(struct toto_table *table, const struct csv_row
         return table_fail(table, TOTO_STATUS_DATA, row->path, cell->line, table->time_column, err,
                           "%s %s", cell_show(cell, shown), wrong);
     *offset = (int16_t)format.offset_minutes;
-    return format_join(table, row, &format, err);
+    return format_join(table, row, key, &format, err);
 }
 
 /* Whether any target cell of the row, or of a row before it, is a number. */
@@ -330,7 +330,7 @@ enum toto_status table_row_add(struct toto_table *table, const struct csv_row *r
         (status = group_read(table, row, key, err)))
         return status;
     if (block->times &&
-        (status = time_read(table, row, &block->times[at], &block->offsets[at], err))) {
+        (status = time_read(table, row, key, &block->times[at], &block->offsets[at], err))) {
         /* In wide input all columns stand on the one time. */
         if (status != TOTO_STATUS_DATA || table->layout == TOTO_LAYOUT_WIDE)
             return status;

@@ -38,6 +38,8 @@ struct table_key {
     uint32_t group; /* number of its group cell */
     uint32_t first_row;
     uint32_t n_rows;
+    uint32_t format_row;        /* which set the format */
+    struct time_format format;  /* of its times; the most digits of a fraction */
     struct table_spoil *spoils; /* the first found stands last */
 };
 
@@ -74,8 +76,6 @@ struct toto_table {
     size_t *values; /* columns that hold values: targets, covariates of the past, known ones */
     size_t n_values, n_targets, n_pasts, n_knowns;
     struct table_future future;
-    struct time_format format; /* of the time column; the most digits of a fraction */
-    size_t format_row;         /* which set it */
 
     size_t n_rows, n_blocks, blocks_size;
     unsigned block_shift; /* rows of a block: 1 << block_shift */
@@ -114,6 +114,14 @@ static inline int table_offset_minutes(const struct toto_table *table, size_t ro
     size_t at;
     const struct table_block *block = table_block(table, row, &at);
     return block->offsets ? block->offsets[at] : 0;
+}
+
+/* The format of the row's own time cell, its offset included. */
+static inline struct time_format table_time_format(const struct toto_table *table, size_t row)
+{
+    struct time_format format = table->keys[table_key(table, row)].format;
+    format.offset_minutes = table_offset_minutes(table, row);
+    return format;
 }
 
 /* NaN if missing; value is an index into table->values. */

@@ -11,12 +11,15 @@ static const int64_t ns_per_second = 1000000000, seconds_per_day = 86400;
 static const char not_a_time[] = "is not a time; write ISO 8601 (2016-07-01, 2016-07-01 13:00:00, "
                                  "2016-07-01T13:00:00Z) or an integer";
 
+/* Far beyond the years that can be written, and safe for the calendar's sums. */
+static const int64_t most_days = 4000000;
+
 /* Eight digits are a date without separators only in these years; else they are an integer. */
 enum { BASIC_FIRST_YEAR = 1900, BASIC_LAST_YEAR = 2099 };
 
 /* Days from 1970-01-01. Years start in March so that the leap day comes last; 400 years are 146097
  * days (Hinnant, "chrono-Compatible Low-Level Date Algorithms"). */
-static int64_t days_from_civil(int year, int month, int day)
+static int64_t days_from_civil(int64_t year, int month, int day)
 {
     int64_t y = year - (month <= 2);
     int64_t era = (y >= 0 ? y : y - 399) / 400;
@@ -40,7 +43,7 @@ static void civil_from_days(int64_t days, int64_t *year, int *month, int *day)
     *year = year_of_era + era * 400 + (*month <= 2);
 }
 
-static int days_in_month(int year, int month)
+static int days_in_month(int64_t year, int month)
 {
     static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
@@ -118,9 +121,12 @@ static const char *parse_date(struct cursor *in, struct time_format *format, int
     char c = in->at < in->end ? *in->at : '\0';
     format->date_separator = c == '-' || c == '/' ? c : '\0';
     if ((format->date_separator && !take_char(in, format->date_separator)) ||
-        !take_digits(in, 2, &month) ||
-        (format->date_separator && !take_char(in, format->date_separator)) ||
-        !take_digits(in, 2, &day))
+        !take_digits(in, 2, &month))
+        return not_a_time;
+    format->month_alone = format->date_separator && in->at == in->end;
+    day = 1;
+    if (!format->month_alone && ((format->date_separator && !take_char(in, format->date_separator)) ||
+                                 !take_digits(in, 2, &day)))
         return not_a_time;
     if (year < 1)
         return "has no valid year; years run from 0001 to 9999";
@@ -252,7 +258,8 @@ const char *timestamp_parse(const char *text, size_t length, struct time_format 
 bool time_format_same(const struct time_format *a, const struct time_format *b)
 {
     return a->kind == b->kind && a->date_separator == b->date_separator &&
-           a->separator == b->separator && a->has_seconds == b->has_seconds && a->zone == b->zone;
+           a->month_alone == b->month_alone && a->separator == b->separator &&
+           a->has_seconds == b->has_seconds && a->zone == b->zone;
 }
 
 /* A text that grows to the right. */
@@ -284,6 +291,8 @@ static bool put_date(struct text *out, const struct time_format *format, int64_t
     put_digits(out, year, 4);
     put_char(out, format->date_separator);
     put_digits(out, month, 2);
+    if (format->month_alone)
+        return true;
     put_char(out, format->date_separator);
     put_digits(out, day, 2);
     return true;
@@ -326,24 +335,29 @@ static void put_zone(struct text *out, const struct time_format *format)
         put_digits(out, minutes % 60, 2);
 }
 
+/* The inverse of stamp_ticks. */
+static void stamp_split(const struct time_format *format, int64_t ticks, int64_t *days, int64_t *ns_of_day)
+{
+    const int64_t day_ns = seconds_per_day * ns_per_second;
+    int64_t ns = ticks % day_ns;
+    ns += ns < 0 ? day_ns : 0;
+    /* The offset is added to what is left of the day: ticks plus the offset might not fit. */
+    ns += format->offset_minutes * 60 * ns_per_second;
+    *days = floor_div(ticks, day_ns) + floor_div(ns, day_ns);
+    *ns_of_day = ns - floor_div(ns, day_ns) * day_ns;
+}
+
 size_t timestamp_format(const struct time_format *format, int64_t ticks, char text[TIME_TEXT_SIZE])
 {
     struct text out = {text, 0};
     if (format->kind == TIME_NONE || format->kind == TIME_INTEGER)
         return (size_t)snprintf(text, TIME_TEXT_SIZE, "%" PRId64, ticks);
     if (format->kind == TIME_DATE) {
-        /* Far beyond the years that can be written, and safe for the calendar's sums. */
-        const int64_t most_days = 4000000;
         if (ticks < -most_days || ticks > most_days || !put_date(&out, format, ticks))
             out.length = 0;
     } else {
-        int64_t day_ns = seconds_per_day * ns_per_second;
-        int64_t days = floor_div(ticks, day_ns), ns = ticks % day_ns;
-        ns += ns < 0 ? day_ns : 0;
-        /* The offset is added to what is left of the day: ticks plus the offset might not fit. */
-        ns += format->offset_minutes * 60 * ns_per_second;
-        days += floor_div(ns, day_ns);
-        ns -= floor_div(ns, day_ns) * day_ns;
+        int64_t days, ns;
+        stamp_split(format, ticks, &days, &ns);
         put_date(&out, format, days);
         put_char(&out, format->separator);
         put_clock(&out, format, ns);
@@ -364,7 +378,8 @@ size_t time_format_pattern(const struct time_format *format, char text[TIME_TEXT
                                         [ZONE_OFFSET_HOURS] = "+hh"};
     switch (format->kind) {
     case TIME_DATE:
-        return (size_t)snprintf(text, TIME_TEXT_SIZE, "YYYY%sMM%sDD", dash, dash);
+        return (size_t)snprintf(text, TIME_TEXT_SIZE, "YYYY%sMM%s%s", dash, format->month_alone ? "" : dash,
+                                format->month_alone ? "" : "DD");
     case TIME_STAMP:
         return (size_t)snprintf(text, TIME_TEXT_SIZE, "YYYY%sMM%sDD%shh%smm%s%s%s", dash, dash,
                                 between, colon, format->has_seconds ? colon : "",
@@ -374,15 +389,70 @@ size_t time_format_pattern(const struct time_format *format, char text[TIME_TEXT
     }
 }
 
-bool timestamp_day_of_month(const struct time_format *format, int64_t ticks, int *day)
+int64_t time_format_day(const struct time_format *format)
 {
-    if (format->kind != TIME_DATE && format->kind != TIME_STAMP)
+    return format->kind == TIME_STAMP ? seconds_per_day * ns_per_second : 1;
+}
+
+bool time_date_find(const struct time_format *format, int64_t ticks, struct time_date *date)
+{
+    *date = (struct time_date){.days = ticks};
+    if (format->kind == TIME_STAMP)
+        stamp_split(format, ticks, &date->days, &date->clock);
+    else if (format->kind != TIME_DATE || ticks < -most_days || ticks > most_days)
         return false;
-    char text[TIME_TEXT_SIZE];
-    if (timestamp_format(format, ticks, text) == 0)
+    civil_from_days(date->days, &date->year, &date->month, &date->day);
+    date->month_days = days_in_month(date->year, date->month);
+    return true;
+}
+
+bool time_calendar_same(const struct time_calendar *a, const struct time_calendar *b)
+{
+    return a->unit == b->unit && a->day == b->day && a->clock == b->clock;
+}
+
+bool time_calendar_place(const struct time_calendar *calendar, const struct time_format *format, int64_t ticks,
+                         int64_t *place)
+{
+    struct time_date date;
+    *place = ticks;
+    if (calendar->unit == COUNT_TICKS)
+        return true;
+    if (!time_date_find(format, ticks, &date) || date.clock != calendar->clock)
         return false;
-    struct cursor in = {text + (format->date_separator ? 8 : 6), text + TIME_TEXT_SIZE};
-    return take_digits(&in, 2, day);
+    if (calendar->unit == COUNT_MONTHS) {
+        *place = date.year * 12 + date.month - 1;
+        return date.day == (calendar->day < date.month_days ? calendar->day : date.month_days);
+    }
+    int64_t from_monday = date.days + 3; /* 1970-01-01 was a Thursday */
+    int64_t week = floor_div(from_monday, 7), weekday = from_monday - 7 * week;
+    *place = 5 * week + weekday;
+    return weekday < 5;
+}
+
+/* Days since 1970-01-01 of a place in months or business days; false far beyond the years that can be written. */
+static bool place_days(const struct time_calendar *calendar, int64_t place, int64_t *days)
+{
+    if (place < -most_days || place > most_days)
+        return false;
+    if (calendar->unit == COUNT_BUSINESS_DAYS) {
+        int64_t week = floor_div(place, 5);
+        *days = 7 * week + (place - 5 * week) - 3;
+        return true;
+    }
+    int64_t year = floor_div(place, 12);
+    int month = (int)(place - 12 * year) + 1, month_days = days_in_month(year, month);
+    *days = days_from_civil(year, month, calendar->day < month_days ? calendar->day : month_days);
+    return true;
+}
+
+bool time_calendar_ticks(const struct time_calendar *calendar, const struct time_format *format, int64_t place,
+                         int64_t *ticks)
+{
+    *ticks = place;
+    return calendar->unit == COUNT_TICKS ||
+           (place_days(calendar, place, ticks) &&
+            (format->kind != TIME_STAMP || stamp_ticks(*ticks, calendar->clock, format->offset_minutes, ticks)));
 }
 
 size_t time_axis_text(const struct time_axis *axis, size_t step, char text[TIME_TEXT_SIZE])
@@ -393,6 +463,8 @@ size_t time_axis_text(const struct time_axis *axis, size_t step, char text[TIME_
     uint64_t room = (uint64_t)INT64_MAX - (uint64_t)axis->last;
     if (step > room / (uint64_t)axis->step)
         return 0;
-    int64_t ticks = (int64_t)((uint64_t)axis->last + (uint64_t)step * (uint64_t)axis->step);
-    return timestamp_format(&axis->format, ticks, text);
+    int64_t ticks, place = (int64_t)((uint64_t)axis->last + (uint64_t)step * (uint64_t)axis->step);
+    return time_calendar_ticks(&axis->calendar, &axis->format, place, &ticks)
+               ? timestamp_format(&axis->format, ticks, text)
+               : 0;
 }

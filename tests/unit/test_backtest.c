@@ -376,10 +376,19 @@ static void test_seasons(void **state)
         {TIME_DATE, 0, 0, 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct time_axis axis = {{.kind = cases[i].kind}, cases[i].last, cases[i].step};
+        struct time_axis axis = {.format.kind = cases[i].kind, .last = cases[i].last, .step = cases[i].step};
         if (time_axis_season(&axis) != cases[i].season)
             fail_msg("case %zu: %zu, wanted %zu", i, time_axis_season(&axis), cases[i].season);
     }
+    static const size_t months[] = {1, 12, 6, 4, 3, 1, 2, 1, 1, 1, 1, 1, 1}; /* by the months of a step */
+    for (int64_t step = 0; step <= 12; step++) {
+        struct time_axis axis = {.format.kind = TIME_DATE, .step = step, .calendar = {COUNT_MONTHS, 1, 0}};
+        assert_int_equal(time_axis_season(&axis), months[step]);
+    }
+    struct time_axis decades = {.format.kind = TIME_DATE, .step = 120, .calendar = {COUNT_MONTHS, 31, 0}};
+    assert_int_equal(time_axis_season(&decades), 1);
+    struct time_axis business = {.format.kind = TIME_STAMP, .step = 1, .calendar = {COUNT_BUSINESS_DAYS, 0, 0}};
+    assert_int_equal(time_axis_season(&business), 5);
 }
 
 /* ---- A model ------------------------------------------------------------------------------------------ */

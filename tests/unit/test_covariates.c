@@ -397,6 +397,28 @@ static void test_no_memory(void **state)
     }
 }
 
+/* The future of steps of months and of business days. */
+static void test_calendars(void **state)
+{
+    (void)state;
+    must_make("ds,a,k\n2015-12-31,1,5\n2016-01-31,2,\n2016-02-29,,7\n2016-04-30,,8\n", NULL, &known, NULL,
+              "a: 1 2\nknown: 5 0? | 7 0? 8\nnext: 2016-02-29\n");
+    static const char quarters[] = "ds,a,k\n2015-07-01,1,5\n2015-10-01,2,6\n2016-04-01,4,8\n";
+    must_make(quarters, "k,ds\n11,2017-01-01\n9,2016-07-01\n", &filed, NULL,
+              "a: 1 2 2? 4\nknown: 5 6 0? 8 | 9 0? 11\nnext: 2016-07-01\n");
+    must_fail(quarters, "k,ds\n9,2016-08-01\n", &filed, TOTO_STATUS_DATA,
+              "b.csv:2:2: column \"ds\": no fixed time step: from 2016-04-01 (a.csv:4) to 2016-08-01 is no multiple of "
+              "3 months, the step of the series");
+    must_fail(quarters, "k,ds\n9,2016-07-02\n", &filed, TOTO_STATUS_DATA, "b.csv:2:2: column \"ds\": no fixed");
+    static const char days[] = "ds,a,k\n2016-07-07,1,1\n2016-07-08,2,2\n2016-07-11,3,3\n2016-07-12,4,4\n"
+                               "2016-07-13,5,5\n2016-07-14,6,6\n2016-07-19,9,9\n2016-07-20,10,10\n2016-07-21,11,11\n";
+    must_make(days, "ds,k\n2016-07-25,13\n", &filed, NULL,
+              "a: 1 2 3 4 5 6 6? 6? 9 10 11\nknown: 1 2 3 4 5 6 0? 0? 9 10 11 | 0? 13\nnext: 2016-07-22\n");
+    /* A weekend in the future: all days count. */
+    must_make(days, "ds,k\n2016-07-23,13\n", &filed, &(struct toto_series_options){.context = 6},
+              "a: 6? 6? 6? 9 10 11\nknown: 0? 0? 0? 9 10 11 | 0? 13\nnext: 2016-07-22\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +427,7 @@ int main(void)
         cmocka_unit_test(test_strangers), cmocka_unit_test(test_file_errors),
         cmocka_unit_test(test_roles),     cmocka_unit_test(test_groups),
         cmocka_unit_test(test_on_error),  cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_calendars),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }

@@ -252,13 +252,15 @@ static void test_time_errors(void **state)
                                                 "from 20 (a.csv:4) to 25 is no multiple of 10"},
         {"ds,y\n2016-01-01 00:00,1\n2016-01-01 01:00,1\n2016-01-01 02:00,1\n2016-01-01 02:30,1\n",
          "is no multiple of 1 h"},
-        {"ds,y\n2016-01-01,1\n2016-02-01,1\n2016-03-01,1\n",
-         "steps of months or years, which are not read"},
-        {"ds,y\n2016-07-01,1\n2016-08-01,1\n", "steps of months or years"},
-        {"ds,y\n2015-07-01,1\n2016-07-01,1\n2017-07-01,1\n", "steps of months or years"},
-        {"ds,y\n2016-04-30,1\n2016-05-31,1\n", "steps of months or years"},
-        {"ds,y\n2016-01-01,1\n2016-04-01,1\n2016-07-01,1\n", "steps of months or years"},
-        {"ds,y\n2017-07-01 00:00,1\n2018-07-01 00:00,1\n", "steps of months or years"},
+        {"id,ds,y\nq,2016-01-01,1\nq,2016-02-01,1\nq,2016-03-02,1\nq,2016-04-01,1\nq,2016-05-01,1\n",
+         "a.csv:4:2: column \"ds\": series \"q\": no fixed time step: 2016-03-02 is not on the day of the "
+         "month, or at the time of day, of the rows before it (2016-02-01 at a.csv:3)"},
+        {"ds,y\n2016-01-01 00:00,1\n2016-02-01 00:00,1\n2016-03-01 01:00,1\n",
+         "a.csv:4:1: column \"ds\": no fixed time step: 2016-03-01 01:00 is not on the day"},
+        {"ds,y\n2016-01-01,1\n2016-02-01,1\n2016-01-01,2\n", "the time 2016-01-01 stands at a.csv:2 too"},
+        {"ds,y\n2016-02-29,1\n2016-03-31,1\n2016-04-30,1\n2016-05-30,1\n",
+         "a.csv:5:1: column \"ds\": no fixed time step: 2016-05-30 is not"},
+        {"ds,y\n2016-01-20,1\n2016-02-01,1\n2016-03-01,1\n2016-04-01,1\n", "a.csv:3:1: column \"ds\": no fixed time"},
         {"date,a,b\n1,1,\n2,2,NA\n", "a.csv:2:3: column \"b\": all values are missing"},
         {"id,ds,y\nq,1,1\nq,2,2\np,1,\np,2,\n",
          "a.csv:4:3: column \"y\": series \"p\": all values"},
@@ -304,6 +306,147 @@ static void test_groups(void **state)
               "a.csv:4: series \"b\" has times between");
     must_fail("id,y\na,1\n", NULL, &(struct toto_series_options){.group = TOTO_GROUP_COLUMN},
               TOTO_STATUS_USAGE, "grouped by a column");
+}
+
+/* Steps of months, in order and out of it. */
+static void test_months(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *points, *next;
+    } cases[] = {
+        {"2016-01-01,1\n2016-02-01,2\n2016-03-01,3\n", "1 2 3", "2016-04-01"},
+        {"2016-03-01,3\n2016-01-01,1\n2016-02-01,2\n", "1 2 3", "2016-04-01"},
+        /* Two rows a month or a year apart say so, though one fixed step fits them too. */
+        {"2016-07-01,1\n2016-08-01,2\n", "1 2", "2016-09-01"},
+        {"2015-07-01,1\n2016-07-01,2\n2017-07-01,3\n", "1 2 3", "2018-07-01"},
+        {"2017-07-01 00:00,1\n2018-07-01 00:00,2\n2019-07-01 00:00,3\n", "1 2 3", "2020-07-01 00:00"},
+        {"2015-04-30,1\n2015-05-31,2\n", "1 2", "2015-06-30"},
+        {"2016-01-01,1\n2016-04-01,2\n2016-07-01,3\n", "1 2 3", "2016-10-01"},
+        {"2016-01-15,1\n2016-03-15,2\n2016-05-15,3\n", "1 2 3", "2016-07-15"},
+        /* Gaps: the greatest common divisor. */
+        {"2016-01-01,1\n2016-02-01,2\n2016-05-01,5\n", "1 2 2? 2? 5", "2016-06-01"},
+        {"2016-01-01,1\n2016-07-01,3\n2017-04-01,6\n", "1 1? 3 3? 3? 6", "2017-07-01"},
+        {"2010-12-31,1\n2011-12-31,2\n2014-12-31,5\n", "1 2 2? 2? 5", "2015-12-31"},
+        /* Month ends, leap years and common ones. */
+        {"2015-12-31,1\n2016-01-31,2\n2016-02-29,3\n", "1 2 3", "2016-03-31"},
+        {"2014-12-31,1\n2015-01-31,2\n2015-02-28,3\n", "1 2 3", "2015-03-31"},
+        {"2015-10-31,1\n2015-11-30,2\n2016-01-31,4\n", "1 2 2? 4", "2016-02-29"},
+        {"2016-06-30,1\n2016-09-30,2\n", "1 2", "2016-12-31"},
+        {"2013-02-28,1\n2014-02-28,2\n2015-02-28,3\n", "1 2 3", "2016-02-29"},
+        {"2015-02-28,1\n2016-02-28,2\n2017-02-28,3\n", "1 2 3", "2018-02-28"},
+        {"2012-02-29,1\n2016-02-29,2\n", "1 2", "2020-02-29"},
+        /* The 29th and 30th, or the last of a shorter month. */
+        {"2015-01-30,1\n2015-02-28,2\n2015-03-30,3\n", "1 2 3", "2015-04-30"},
+        {"2015-12-29,1\n2016-01-29,2\n2016-02-29,3\n", "1 2 3", "2016-03-29"},
+        {"2016-11-29,1\n2016-12-29,2\n2017-01-29,3\n", "1 2 3", "2017-02-28"},
+        /* Local midnight, whatever the offset. */
+        {"2016-02-01T00:00:00+01:00,1\n2016-03-01T00:00:00+01:00,2\n2016-04-01T00:00:00+02:00,3\n", "1 2 3",
+         "2016-05-01T00:00:00+02:00"},
+        {"20160101,1\n20160201,2\n", "1 2", "20160301"},
+        {"2016-11,1\n2016-12,2\n", "1 2", "2017-01"},
+        {"2016-04,1\n2016-07,2\n2017-01,4\n", "1 2 2? 4", "2017-04"},
+        /* Weeks stay weeks; thirty days are no month. */
+        {"2016-02-01,1\n2016-02-08,2\n2016-02-22,4\n", "1 2 2? 4", "2016-02-29"},
+        {"2020-01-01,1\n2020-01-31,2\n2020-03-01,3\n", "1 2 3", "2020-03-31"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[256];
+        snprintf(text, sizeof text, "ds,y\n%s", cases[i].text);
+        struct toto_series *series = must_make(text, NULL, NULL);
+        assert_points(series, 0, cases[i].points);
+        assert_next(series, 0, cases[i].next);
+        toto_series_free(series);
+    }
+}
+
+/* Writes n days from 2016-07-04, a Monday, on; which[i % 7] tells whether the i-th has a row. */
+static void days_write(char *text, const char *id, int n, const char which[7])
+{
+    for (int i = 0; i < n; i++) {
+        int day = 4 + i;
+        if (which[i % 7] == 'x')
+            text += sprintf(text, "%s2016-%02d-%02d,%d\n", id, day > 31 ? 8 : 7, day > 31 ? day - 31 : day, i);
+    }
+}
+
+static void test_business_days(void **state)
+{
+    (void)state;
+    static const struct {
+        int n;
+        const char *which, *next;
+        size_t n_steps;
+    } cases[] = {
+        {19, "xxxxx  ", "2016-07-25", 15}, /* to a Friday; a Monday follows */
+        {17, "xxxxx  ", "2016-07-21", 13},
+        {19, "xx xx  ", "2016-07-25", 15}, /* closed on Wednesdays */
+        {19, "xxxxxx ", "2016-07-23", 19}, /* Saturdays count */
+        {14, "xxxxx  ", "2016-07-16", 12}, /* to the second Friday: too short to tell */
+    };
+    char text[1024];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        strcpy(text, "ds,y\n");
+        days_write(text + 5, "", cases[i].n, cases[i].which);
+        struct toto_series *series = must_make(text, NULL, NULL);
+        assert_int_equal(series->groups[0].n_steps, cases[i].n_steps);
+        assert_next(series, 0, cases[i].next);
+        toto_series_free(series);
+    }
+    /* A group of business days and days counts days, whichever comes first. */
+    for (int first = 0; first < 2; first++) {
+        strcpy(text, "id,ds,y\n");
+        days_write(text + strlen(text), "a,", 19, first ? "xxxxx  " : "xxxxxxx");
+        days_write(text + strlen(text), "b,", 19, first ? "xxxxxxx" : "xxxxx  ");
+        struct toto_series *series =
+            must_make(text, NULL, &(struct toto_series_options){.group = TOTO_GROUP_ALL});
+        assert_int_equal(series->groups[0].n_steps, 19);
+        for (size_t i = 0; i < 2; i++)
+            assert_next(series, i, "2016-07-23");
+        const char *wanted = "0 1 2 3 4 4? 4? 7 8 9 10 11 11? 11? 14 15 16 17 18";
+        assert_points(series, first ? 0 : 1, wanted);
+        toto_series_free(series);
+        /* Each alone, as it is. */
+        series = must_make(text, NULL, NULL);
+        assert_next(series, first ? 0 : 1, "2016-07-25");
+        assert_next(series, first ? 1 : 0, "2016-07-23");
+        toto_series_free(series);
+    }
+}
+
+/* Each series has its own step, and its own form of time. */
+static void test_mixed_steps(void **state)
+{
+    (void)state;
+    static const char text[] = "id,ds,y\nm,2016-01-01,1\nh,2016-01-01 00:00:00,1\nq,2016/01/01,1\n"
+                               "m,2016-02-01,2\nh,2016-01-01 01:00:00,2\nq,2016/04/01,2\n"
+                               "w,2016-01-01,1\nw,2016-01-08,2\ny,1960,1\ny,1961,2\n"
+                               "f,2016-01-01 00:00:00.5,1\nf,2016-01-01 00:00:01,2\n";
+    static const char *const next[] = {"2016-03-01", "2016-01-01 02:00:00", "2016/07/01",
+                                       "2016-01-15", "1962",                "2016-01-01 00:00:01.5"};
+    struct toto_series *series = must_make(text, NULL, NULL);
+    assert_int_equal(toto_series_count(series), 6);
+    for (size_t i = 0; i < 6; i++) {
+        assert_points(series, i, "1 2");
+        assert_next(series, i, next[i]);
+    }
+    toto_series_free(series);
+    const struct toto_series_options all = {.group = TOTO_GROUP_ALL};
+    must_fail(text, NULL, &all, TOTO_STATUS_DATA,
+              "a.csv:3: series \"h\" writes its times in another form than the series of its group before it");
+    must_fail("id,ds,y\na,2016-01-01,1\na,2016-02-01,1\nb,2016-01-01,1\nb,2016-04-01,1\n", NULL, &all,
+              TOTO_STATUS_DATA, "a.csv:4: series \"b\" has another time step");
+    must_fail("id,ds,y\na,2016-01-01,1\na,2016-01-02,1\nb,2016-01-01,1\nb,2016-02-01,1\n", NULL, &all,
+              TOTO_STATUS_DATA, "a.csv:4: series \"b\" has another time step");
+    must_fail("id,ds,y\na,2016-01-01,1\na,2016-02-01,1\nb,2016-01-31,1\nb,2016-02-29,1\n", NULL, &all,
+              TOTO_STATUS_DATA, "a.csv:4: series \"b\" has times between");
+    must_fail("id,ds,y\na,2016-01-01,1\na,2016-04-01,1\nb,2016-02-01,1\nb,2016-05-01,1\n", NULL, &all,
+              TOTO_STATUS_DATA, "a.csv:4: series \"b\" has times between");
+    series = must_make("id,ds,y\na,2016-01-31,1\na,2016-02-29,2\nb,2015-11-30,8\nb,2015-12-31,9\n", NULL, &all);
+    assert_points(series, 0, "0? 0? 1 2");
+    assert_points(series, 1, "8 9 9? 9?");
+    assert_next(series, 1, "2016-03-31");
+    toto_series_free(series);
 }
 
 /* Each kind of bad series among good ones. */
@@ -509,7 +652,8 @@ int main(void)
         cmocka_unit_test(test_order),       cmocka_unit_test(test_fill),
         cmocka_unit_test(test_far_gap),     cmocka_unit_test(test_steps),
         cmocka_unit_test(test_time_errors), cmocka_unit_test(test_groups),
-        cmocka_unit_test(test_on_error),    cmocka_unit_test(test_many),
+        cmocka_unit_test(test_months),      cmocka_unit_test(test_business_days),
+        cmocka_unit_test(test_mixed_steps), cmocka_unit_test(test_on_error),    cmocka_unit_test(test_many),
         cmocka_unit_test(test_no_memory),   cmocka_unit_test(test_values),
         cmocka_unit_test(test_values_errors),
     };

@@ -38,6 +38,9 @@ static void test_ticks_and_inverse(void **state)
         {"2016-07-01", TIME_DATE, 16983},
         {"2016/07/01", TIME_DATE, 16983},
         {"20160701", TIME_DATE, 16983},
+        {"2016-07", TIME_DATE, 16983},
+        {"2016/07", TIME_DATE, 16983},
+        {"201607", TIME_INTEGER, 201607},
         {"2016-02-29", TIME_DATE, 16860},
         {"2000-02-29", TIME_DATE, 11016},
         {"0001-01-01", TIME_DATE, -719162},
@@ -88,15 +91,18 @@ static void test_calendar(void **state)
                 char text[32], again[TIME_TEXT_SIZE];
                 struct time_format format;
                 int64_t ticks;
-                int shown;
+                struct time_date date;
                 snprintf(text, sizeof text, "%04d-%02d-%02d", year, month, day);
                 if (parse(text, &format, &ticks) || ticks != expected)
                     fail_msg("%s: %" PRId64 ", wanted %" PRId64, text, ticks, expected);
                 timestamp_format(&format, ticks, again);
                 if (strcmp(text, again))
                     fail_msg("%s comes back as %s", text, again);
-                assert_true(timestamp_day_of_month(&format, ticks, &shown));
-                assert_int_equal(shown, day);
+                assert_true(time_date_find(&format, ticks, &date));
+                assert_int_equal(date.year, year);
+                assert_int_equal(date.month, month);
+                assert_int_equal(date.day, day);
+                assert_int_equal(date.month_days, lengths[month - 1] + leap);
             }
         }
     }
@@ -117,7 +123,12 @@ static void test_refused(void **state)
         {"-9223372036854775809", "beyond 64 bits"},
         {"99999999999999999999", "beyond 64 bits"},
         {"2016", NULL},
-        {"2016-07", "not a time"},
+        {"2016-", "not a time"},
+        {"2016-7", "not a time"},
+        {"2016-07-", "not a time"},
+        {"2016-13", "month"},
+        {"2016-07T00:00", "not a time"},
+        {"2016-07 00:00", "not a time"},
         {"2016-7-1", "not a time"},
         {"2016-07/01", "not a time"},
         {"01/07/2016", "not a time"},
@@ -171,6 +182,9 @@ static void test_same(void **state)
         {"2016-07-01", "2016-07-02", true},
         {"2016-07-01", "2016/07/02", false},
         {"2016-07-01", "5", false},
+        {"2016-07-01", "2016-07", false},
+        {"2016-06", "2016-07", true},
+        {"2016/06", "2016-07", false},
         {"2016-07-01", "2016-07-01 00:00", false},
         {"2016-07-01 00:00", "2016-07-01T00:00", false},
         {"2016-07-01 00:00", "2016-07-01 00:00:00", false},
@@ -216,6 +230,82 @@ static void test_axis(void **state)
     check_axis("5", 0, 1, "");
 }
 
+static void check_calendar(const char *last, struct time_calendar calendar, int64_t step, size_t n,
+                           const char *wanted)
+{
+    struct time_axis axis = {.step = step, .calendar = calendar};
+    int64_t ticks, again;
+    char text[TIME_TEXT_SIZE];
+    assert_null(parse(last, &axis.format, &ticks));
+    if (!time_calendar_place(&calendar, &axis.format, ticks, &axis.last))
+        fail_msg("%s has no place", last);
+    assert_true(time_calendar_ticks(&calendar, &axis.format, axis.last, &again));
+    assert_int_equal(again, ticks);
+    assert_int_equal(time_axis_text(&axis, n, text), strlen(wanted));
+    assert_string_equal(text, wanted);
+}
+
+static void test_calendar_axis(void **state)
+{
+    (void)state;
+    const int64_t hour = 3600 * (int64_t)1000000000;
+    const struct time_calendar first = {COUNT_MONTHS, 1, 0}, end = {COUNT_MONTHS, 31, 0},
+                               thirtieth = {COUNT_MONTHS, 30, 0}, late = {COUNT_MONTHS, 31, 23 * hour},
+                               business = {COUNT_BUSINESS_DAYS, 0, 0}, nine = {COUNT_BUSINESS_DAYS, 0, 9 * hour};
+    check_calendar("2016-11-01", first, 1, 1, "2016-12-01");
+    check_calendar("2016-11-01", first, 1, 2, "2017-01-01");
+    check_calendar("2016/11/01", first, 3, 1, "2017/02/01");
+    check_calendar("20161101", first, 12, 3, "20191101");
+    check_calendar("1969-12-01", first, 1, 1, "1970-01-01");
+    check_calendar("0001-01-01", first, 1, 11, "0001-12-01");
+    check_calendar("2015-12-31", end, 1, 2, "2016-02-29");
+    check_calendar("2016-02-29", end, 1, 1, "2016-03-31");
+    check_calendar("2016-02-29", end, 12, 1, "2017-02-28");
+    check_calendar("2016-02-29", end, 12, 4, "2020-02-29");
+    check_calendar("1899-12-31", end, 1, 2, "1900-02-28");
+    check_calendar("2016-01-30", thirtieth, 1, 1, "2016-02-29");
+    check_calendar("2016-02-29", thirtieth, 1, 1, "2016-03-30");
+    check_calendar("2016-01-31T23:00:00+01:00", late, 1, 1, "2016-02-29T23:00:00+01:00");
+    check_calendar("2016-01-31 23:00:00.25", (struct time_calendar){COUNT_MONTHS, 31, 23 * hour + hour / 14400}, 1, 1,
+                   "2016-02-29 23:00:00.25");
+    check_calendar("2016-07-01", business, 1, 1, "2016-07-04");
+    check_calendar("2016-07-04", business, 1, 4, "2016-07-08");
+    check_calendar("1969-12-26", business, 1, 5, "1970-01-02");
+    check_calendar("2016-07-01T09:00Z", nine, 1, 6, "2016-07-11T09:00Z");
+    /* What cannot be written is empty, and nothing wraps. */
+    check_calendar("9999-12-31", end, 1, 1, "");
+    check_calendar("9999-12-31", business, 1, 1, "");
+    check_calendar("2262-04-01 00:00", first, 1, 1, "");
+    check_calendar("2016-11-01", first, INT64_MAX, 1, "");
+    check_calendar("2016-11-01", first, 1, SIZE_MAX, "");
+    check_calendar("2016-11-01", first, INT64_MAX / 2, 1, "");
+    check_calendar("2016-07-01", business, INT64_MAX / 2, 1, "");
+
+    static const struct {
+        const char *text;
+        struct time_calendar calendar;
+        bool held;
+    } cases[] = {
+        {"2016-07-02", {COUNT_MONTHS, 1, 0}, false},      {"2016-02-28", {COUNT_MONTHS, 31, 0}, false},
+        {"2015-02-28", {COUNT_MONTHS, 29, 0}, true},      {"2016-02-28", {COUNT_MONTHS, 29, 0}, false},
+        {"2016-07-01 00:01", {COUNT_MONTHS, 1, 0}, false}, {"5", {COUNT_MONTHS, 1, 0}, false},
+        {"2016-07-02", {COUNT_BUSINESS_DAYS, 0, 0}, false}, {"2016-07-03", {COUNT_BUSINESS_DAYS, 0, 0}, false},
+        {"2016-07-04", {COUNT_BUSINESS_DAYS, 0, 0}, true}, {"1969-12-28", {COUNT_BUSINESS_DAYS, 0, 0}, false},
+        {"5", {COUNT_TICKS, 0, 0}, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct time_format format;
+        int64_t ticks, place;
+        assert_null(parse(cases[i].text, &format, &ticks));
+        if (time_calendar_place(&cases[i].calendar, &format, ticks, &place) != cases[i].held)
+            fail_msg("%s", cases[i].text);
+    }
+    /* A column of dates may hold no days that the calendar cannot count. */
+    struct time_date date;
+    assert_false(time_date_find(&(struct time_format){.kind = TIME_DATE}, INT64_MAX, &date));
+    assert_false(time_date_find(&(struct time_format){.kind = TIME_INTEGER}, 5, &date));
+}
+
 static void test_pattern(void **state)
 {
     (void)state;
@@ -228,6 +318,9 @@ static void test_pattern(void **state)
     assert_null(parse("20160701", &format, &ticks));
     time_format_pattern(&format, text);
     assert_string_equal(text, "YYYYMMDD");
+    assert_null(parse("2016-07", &format, &ticks));
+    time_format_pattern(&format, text);
+    assert_string_equal(text, "YYYY-MM");
     assert_null(parse("7", &format, &ticks));
     time_format_pattern(&format, text);
     assert_string_equal(text, "an integer");
@@ -241,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_same),
         cmocka_unit_test(test_axis),
+        cmocka_unit_test(test_calendar_axis),
         cmocka_unit_test(test_pattern),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
