@@ -297,7 +297,7 @@ void toto_lsf_free(struct toto_lsf *data);
 const char *toto_lsf_name(const struct toto_lsf *data); /* the file's name without folder and extension */
 
 struct toto_lsf_options {
-    size_t horizon, context, stride; /* steps; stride: from one window to the next */
+    size_t horizon, context, stride; /* steps, at least 1 of each; stride: from one window to the next */
     enum toto_group group;           /* ALL (AUTO too): all variates see each other; NONE: each is alone */
     size_t season;                   /* of seasonal naive; 0: as the times' step says, else 1 */
     struct toto_forecast_options forecast; /* its horizon, point and quantiles have no say */

@@ -198,6 +198,7 @@ struct toto_forecast_options eval_forecast_options(const struct eval_options *o,
     struct toto_forecast_options forecast = o->forecast;
     if (o->models[i].toto1) {
         forecast.decode_block = defaults.decode_block;
+        forecast.extrapolate = defaults.extrapolate;
     } else {
         forecast.n_samples = defaults.n_samples;
         forecast.samples_per_batch = defaults.samples_per_batch;

@@ -162,12 +162,15 @@ static enum toto_status find_season(struct toto_lsf *data, const struct toto_tab
     for (size_t row = 0; row < table->n_rows; row++)
         rows[row] = (uint32_t)row;
     data->season = 1;
-    if (key_axis_find(table, rows, table->n_rows, &axis, &why) == TOTO_STATUS_OK)
+    enum toto_status status = key_axis_find(table, rows, table->n_rows, &axis, &why);
+    mem_free(rows);
+    if (status == TOTO_STATUS_RESOURCE)
+        return toto_fail(err, status, "%s", why.message);
+    if (status == TOTO_STATUS_OK)
         data->season = time_axis_season(
             &(struct time_axis){table->keys[0].format, axis.last, axis.step, axis.calendar});
     else
         log_info("no season: %s", why.message);
-    mem_free(rows);
     return TOTO_STATUS_OK;
 }
 
@@ -285,8 +288,8 @@ static enum toto_status pad(struct scoring *scoring, struct toto_error *err)
     if (data->base >= scoring->options->context)
         return TOTO_STATUS_OK;
     scoring->padding = scoring->options->context - data->base;
-    scoring->stride += scoring->padding;
-    if (size_mul(data->n_variates, scoring->stride, &points) && size_mul(points, sizeof(float), &bytes))
+    if (size_add(data->n_rows, scoring->padding, &scoring->stride) &&
+        size_mul(data->n_variates, scoring->stride, &points) && size_mul(points, sizeof(float), &bytes))
         scoring->padded = mem_alloc(bytes);
     if (!scoring->padded)
         return toto_fail_memory(err, "the values", bytes);
@@ -458,6 +461,8 @@ enum toto_status toto_lsf_run(const struct toto_lsf *data, const struct toto_for
     bool toto1 = forecaster->model && forecaster->model->family == FAMILY_TOTO1;
     double level = middle_level(n ? n : 1);
     *score = (struct toto_lsf_score){.mae = NAN, .mse = NAN};
+    if (!options->horizon || !options->context || !options->stride)
+        return toto_fail(err, TOTO_STATUS_USAGE, "a score has a horizon, a context and a stride of at least 1");
     if (length < options->horizon)
         return toto_fail(err, TOTO_STATUS_DATA, "%s: %zu test rows are fewer than the horizon of %zu", data->path,
                          length, options->horizon);

@@ -218,6 +218,25 @@ static void bad_files_are_told(void **state)
     assert_part(err.message, "all values of the test rows are missing");
     toto_lsf_free(data);
 
+    /* Sizes that cannot be. */
+    fill_cells();
+    write_cells("a.csv", ROWS, 0);
+    data = must_open("a.csv", &(struct toto_lsf_split){60, 20, 20});
+    size_t *const sizes[] = {&options.horizon, &options.context, &options.stride};
+    for (size_t i = 0; i < 3; i++) {
+        options = toto_lsf_defaults();
+        options.horizon = 5;
+        *sizes[i] = 0;
+        assert_int_equal(toto_lsf_run(data, &mean, &options, &score, &err), TOTO_STATUS_USAGE);
+        assert_part(err.message, "at least 1");
+    }
+    options = toto_lsf_defaults();
+    options.horizon = 5;
+    options.context = SIZE_MAX;
+    const struct toto_forecaster model = {.model = fixture.toto2, .device = fixture.device};
+    assert_int_equal(toto_lsf_run(data, &model, &options, &score, &err), TOTO_STATUS_RESOURCE);
+    toto_lsf_free(data);
+
     /* Rows are not sorted: the benchmark goes by rows. */
     static const char turned[] = "date,x\n1,0\n3,1\n2,0\n4,2\n5,2\n";
     file_write("a.csv", turned, strlen(turned));
@@ -415,6 +434,28 @@ static void failing_memory_is_told(void **state)
     assert_int_equal(toto_memory_used(), before);
 }
 
+/* Rows out of order take memory to find their step, and a season that could not be found is not one of 1. */
+static void failing_memory_leaves_no_season(void **state)
+{
+    (void)state;
+    static const char turned[] = "date,x\n1,0\n3,1\n2,0\n4,2\n5,2\n";
+    const struct toto_lsf_split split = {3, 0, 2};
+    size_t n_opened = 0, before = toto_memory_used();
+    file_write("a.csv", turned, strlen(turned));
+    for (size_t n = 1; n_opened < 20; n++) {
+        struct toto_lsf *data;
+        struct toto_error err;
+        assert_true(n < 4000);
+        mem_fail_after(n);
+        enum toto_status status = toto_lsf_open("a.csv", &split, &data, &err);
+        mem_fail_after(0);
+        toto_lsf_free(data);
+        assert_int_equal(status, n_opened ? TOTO_STATUS_OK : status ? TOTO_STATUS_RESOURCE : TOTO_STATUS_OK);
+        n_opened += status == TOTO_STATUS_OK;
+    }
+    assert_int_equal(toto_memory_used(), before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -425,6 +466,7 @@ int main(void)
         cmocka_unit_test(a_short_history_is_missing),
         cmocka_unit_test(little_memory_gives_the_same_score),
         cmocka_unit_test(failing_memory_is_told),
+        cmocka_unit_test(failing_memory_leaves_no_season),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);
 }
