@@ -232,20 +232,23 @@ static enum toto_status score_naive(struct toto_backtest *backtest, struct toto_
 /* Says of how many series scores will be missing, and why. */
 static void tell_missing(const struct toto_backtest *backtest)
 {
+    enum { SCORES, SCALED, WEIGHTED, RELATIVE };
     static const struct {
         const char *scores, *reason;
     } missing[] = {
-        {"scores", "no window has a value before its origin and one after it"},
-        {"MASE and RMSSE", "before no origin is there a change from season to season, or more than a season"},
-        {"relative scores", "seasonal naive makes no error"},
+        [SCORES] = {"scores", "no window has a value before its origin and one after it"},
+        [SCALED] = {"MASE and RMSSE", "before no origin is there a change from season to season, or more than a season"},
+        [WEIGHTED] = {"WQL", "all outcomes are 0"},
+        [RELATIVE] = {"relative scores", "seasonal naive makes no error"},
     };
     for (size_t reason = 0; reason < sizeof missing / sizeof *missing; reason++) {
         size_t n = 0, first = 0;
         for (size_t i = 0; i < backtest->history->n_variates; i++) {
             const struct metric_sums *naive = &backtest->naive[i];
-            bool holds = reason == 0   ? !naive->n_points
-                         : reason == 1 ? naive->n_points && !naive->n_scaled
-                                       : naive->n_points && !(naive->absolute > 0);
+            bool holds = reason == SCORES     ? !naive->n_points
+                         : reason == SCALED   ? naive->n_points && !naive->n_scaled
+                         : reason == WEIGHTED ? naive->n_points && !(naive->outcome > 0)
+                                              : naive->n_points && !(naive->absolute > 0);
             if (backtest->scored[i] && holds && n++ == 0)
                 first = i;
         }
