@@ -48,7 +48,7 @@ _toto()
         verify:--dtype) words='all f32 f16 bf16' ;;
         eval:-f | eval:--format) words='table csv json md' ;;
         eval:--progress) words='auto always never' ;;
-        eval:-m | eval:--model) words="naive seasonal-naive drift mean $(compgen -f -- "$current")" ;;
+        eval:-m | eval:--model) words="builtin naive seasonal-naive drift mean $(compgen -f -- "$current")" ;;
         devices:-f | devices:--format | verify:-f | verify:--format) words='table json' ;;
     esac
     [ -n "$words" ] || case $previous in

@@ -2,6 +2,7 @@
 #include "baselines.h"
 
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 
 double normal_quantile(double probability)
@@ -136,15 +137,21 @@ static struct normal fit_step(const struct fit *fit, size_t step)
     }
 }
 
+/* What leaves float32 stops at its end. */
+static float narrowed(double x)
+{
+    return (float)fmax(fmin(x, (double)FLT_MAX), -(double)FLT_MAX);
+}
+
 void baseline_forecast(enum toto_baseline baseline, const struct baseline_history *history, size_t horizon,
                        const double *scores, size_t n_scores, float *point, float *quantiles)
 {
     struct fit fit = fit_baseline(baseline, history);
     for (size_t h = 0; h < horizon; h++) {
         struct normal normal = fit_step(&fit, h + 1);
-        point[h] = (float)normal.mean;
+        point[h] = narrowed(normal.mean);
         for (size_t q = 0; quantiles && q < n_scores; q++)
             quantiles[q * horizon + h] =
-                (float)(normal.deviation > 0 ? normal.mean + scores[q] * normal.deviation : normal.mean);
+                narrowed(normal.deviation > 0 ? normal.mean + scores[q] * normal.deviation : normal.mean);
     }
 }

@@ -20,7 +20,8 @@ struct baseline_history {
 };
 
 /* Forecasts `horizon` steps: point [horizon], and, unless NULL, quantiles [n_scores][horizon], of which scores are the
- * standard normal's. The standard deviation is 0 where there are too few residuals. */
+ * standard normal's. The standard deviation is 0 where there are too few residuals. All are finite: what leaves float32
+ * stops at its end. */
 void baseline_forecast(enum toto_baseline baseline, const struct baseline_history *history, size_t horizon,
                        const double *scores, size_t n_scores, float *point, float *quantiles);
 

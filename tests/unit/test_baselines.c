@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <float.h>
 #include <math.h>
 
 #include "eval/baselines.h"
@@ -112,11 +113,25 @@ static void test_constant(void **state)
     }
 }
 
+/* What leaves float32 stops at its end. */
+static void test_huge(void **state)
+{
+    (void)state;
+    const float y[] = {-3e38f, 3e38f};
+    const double scores[] = {-INFINITY, -2, 2};
+    float point[1], quantiles[3];
+    baseline_forecast(TOTO_BASELINE_DRIFT, &(struct baseline_history){y, 2, 1}, 1, scores, 3, point, quantiles);
+    assert_true(point[0] == FLT_MAX);
+    baseline_forecast(TOTO_BASELINE_MEAN, &(struct baseline_history){y, 2, 1}, 1, scores, 3, point, quantiles);
+    assert_near((double)point[0], 0, 0);
+    assert_true(quantiles[0] == -FLT_MAX && quantiles[1] == -FLT_MAX && quantiles[2] == FLT_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_normal),    cmocka_unit_test(test_whole),    cmocka_unit_test(test_gaps),
-        cmocka_unit_test(test_one_value), cmocka_unit_test(test_constant),
+        cmocka_unit_test(test_one_value), cmocka_unit_test(test_constant), cmocka_unit_test(test_huge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
