@@ -365,11 +365,13 @@ static enum toto_status check_grid(const struct toto_table *table, const struct 
                           "%sno fixed time step: %s is not on the day of the month, or at the time of day, of the rows "
                           "before it (%s at %s:%zu); correct the time or leave out the row",
                           key, time, other_time, other_path, other_line);
+    bool zone_moves = table_offset_minutes(table, axis->rows[i]) != table_offset_minutes(table, axis->rows[i - 1]);
     return table_fail(table, TOTO_STATUS_DATA, path, line, table->time_column, err,
-                      "%sno fixed time step: from %s (%s:%zu) to %s is no multiple of %s, the %s; "
-                      "correct the time or leave out the row",
+                      "%sno fixed time step: from %s (%s:%zu) to %s is no multiple of %s, the %s; %s",
                       key, other_time, other_path, other_line, time, step,
-                      axis->calendar.unit == COUNT_TICKS ? "most frequent step" : "step of the series");
+                      axis->calendar.unit == COUNT_TICKS ? "most frequent step" : "step of the series",
+                      zone_moves ? "the zone changes between the two: write the times without it, days as dates alone"
+                                 : "correct the time or leave out the row");
 }
 
 /* The step of the first n_input rows, and the calendar that it counts in. */
