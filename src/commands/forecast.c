@@ -53,8 +53,8 @@ static void print_plan(const struct toto_plan *plan, const struct toto_forecast_
            "device: %s\n"
            "threads: %zu\n",
            plan->n_series, plan->n_groups, forecast->horizon, plan->samples_per_batch ? forecast->n_samples : 0,
-           plan->groups_per_batch, plan->samples_per_batch, plan->memory_bytes, plan->least_bytes, plan->limit_bytes, plan->device,
-           plan->n_threads);
+           plan->groups_per_batch, plan->samples_per_batch, plan->memory_bytes, plan->least_bytes,
+           plan->limit_bytes, plan->device, plan->n_threads);
 }
 
 /* An option that the model's family does not have is an error rather than passed over. */
