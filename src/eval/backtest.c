@@ -236,7 +236,7 @@ static void tell_missing(const struct toto_backtest *backtest)
         const char *scores, *reason;
     } missing[] = {
         {"scores", "no window has a value before its origin and one after it"},
-        {"MASE and RMSSE", "before no origin is there a change from season to season, or more than a season"},
+        {"MASE and RMSSE", "no origin has a value before it that differs from the one a season earlier"},
         {"relative scores", "seasonal naive makes no error"},
     };
     for (size_t reason = 0; reason < sizeof missing / sizeof *missing; reason++) {
