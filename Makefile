@@ -204,7 +204,7 @@ help:
 	@echo '  check-train   the trainer on a tiny setting (PyTorch)'
 	@echo '  check-kernels the OpenCL kernels without float64 and friends, and on Oclgrind'
 	@echo '  check-opencl  golden data on OPENCL_DEVICE, PoCL by default'
-	@echo '  bench         times a forecast of the full-size model'
+	@echo '  bench         times forecasts of the full-size model and of the built-in one'
 	@echo '  fuzz          feeds random input to the readers for FUZZ_SECONDS each (clang)'
 	@echo '  install       to DESTDIR and PREFIX, stripped; uninstall removes it'
 	@echo '  clean         removes what was built'

@@ -34,9 +34,9 @@ static enum toto_status run(int argc, char **argv, struct toto_error *err)
         return TOTO_STATUS_OK;
     }
     if (argv[1][0] == '-') {
-        static const char *const names[] = {"--help", "--version"};
-        return command_fail(err, TOTO_STATUS_USAGE, "unknown option %s; the nearest is %s. Try 'toto --help'",
-                            argv[1], nearest_name(argv[1], names, 2));
+        char hint[HINT_SIZE];
+        return command_fail(err, TOTO_STATUS_USAGE, "unknown option %s%s. Try 'toto --help'", argv[1],
+                            nearest_hint(hint, argv[1], "", CHOICES("--help", "--version")));
     }
     const struct command *command = command_find(argv[1], err);
     return command ? command->run(argc - 1, argv + 1, err) : TOTO_STATUS_USAGE;
@@ -53,6 +53,6 @@ int main(int argc, char **argv)
     if (!status && (fclose(stdout) != 0 || !written))
         status = command_fail(&err, TOTO_STATUS_IO, "cannot write to standard output");
     if (status)
-        fprintf(stderr, "toto: %s\n", err.message);
+        command_print_message("", err.message);
     return (int)status;
 }

@@ -473,6 +473,9 @@ struct toto_scores;
  * until close or abort. */
 enum toto_status toto_scores_open(const char *path, enum toto_scores_format format, const char *const *columns,
                                   size_t n_columns, struct toto_scores **scores, struct toto_error *err);
+/* A TABLE of more characters a line than `width` is written in parts, one below the other, each with the columns of
+ * text that lead it. 0, which is so without this call: in one part. */
+void toto_scores_fold(struct toto_scores *scores, size_t width);
 /* Adds a row of n_columns cells; nothing is written before close. */
 enum toto_status toto_scores_add(struct toto_scores *scores, const struct toto_cell *cells, struct toto_error *err);
 /* Writes the table, renames the file. On failure the temporary file is removed. Frees the table either way. */

@@ -62,31 +62,13 @@ head -n 513 data/ETTh1.csv | cut -d, -f1,8 > "$work/short.csv"
 head -n 4097 data/ETTh1.csv > "$work/long.csv"
 unset TOTO_MODEL TOTO_DEVICE
 
-# Few rows run on toto's own kernels everywhere, so the bytes are those of this machine.
-"$TOTO" forecast -d cpu "$work/short.csv" > "$work/wanted"
-enter /toto forecast -v < "$work/short.csv" > "$work/got" 2> "$work/log" && cmp "$work/wanted" "$work/got" >> "$work/log"
-check 'a forecast of 512 points in an empty folder' $?
-
-# Many run on OpenBLAS where there is one: values are within a thousandth of their column's largest.
-"$TOTO" forecast -d cpu "$work/long.csv" > "$work/wanted"
-enter /toto forecast -v < "$work/long.csv" > "$work/got" 2> "$work/log" &&
-    grep -q 'OpenBLAS was not found: .* own kernels' "$work/log" &&
-    paste -d, "$work/wanted" "$work/got" | awk -F, '
-        function size(x) { return x < 0 ? -x : x }
-        NR == 1 { columns = NF / 2; next }
-        $1 != $(columns + 1) || $2 != $(columns + 2) { bad++ }
-        {
-            rows++
-            for (i = 3; i <= columns; i++) {
-                if (size($i) > most[$1, i]) most[$1, i] = size($i)
-                if (size($i - $(columns + i)) > apart[$1, i]) apart[$1, i] = size($i - $(columns + i))
-            }
-        }
-        END {
-            for (key in most) if (apart[key] > 0.001 * most[key]) bad++
-            if (bad || rows != 7 * 96) { print bad + 0 " things differ in " rows + 0 " rows"; exit 1 }
-        }' >> "$work/log"
-check 'seven columns of 4,096 points without OpenBLAS' $?
+# A model as narrow as the built-in one runs on toto's own kernels everywhere, so the bytes are those of this machine.
+for file in short long; do
+    "$TOTO" forecast -d cpu "$work/$file.csv" > "$work/wanted"
+    enter /toto forecast -v < "$work/$file.csv" > "$work/got" 2> "$work/log" &&
+        cmp "$work/wanted" "$work/got" >> "$work/log" && grep -q "toto's own .* kernels" "$work/log"
+    check "the $file series in an empty folder" $?
+done
 
 enter /toto inspect > "$work/got" 2> "$work/log" && "$TOTO" inspect | cmp - "$work/got" >> "$work/log"
 check 'toto inspect shows the built-in model there' $?

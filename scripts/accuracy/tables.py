@@ -144,7 +144,7 @@ def print_groups(work):
         lag = made.LAGS[i % len(made.LAGS)]
         future = {'follower': read_columns(f'{path}.future.csv')['follower'][:lag]}
         ratios[f'follower of a leader, {lag} steps'] += ratios_together(f'{path}.csv', future).values()
-    ratios['monthly series of dev, four of different sources'] = real_ratios(f'{work}/dev', f'{folder}/real.csv')
+    ratios['monthly series it was chosen on, four of different sources'] = real_ratios(f'{work}/dev', f'{folder}/real.csv')
     table(('Variates', 'Number', 'Error together / apart'), [mean_ratio(*item) for item in ratios.items()])
 
 

@@ -18,7 +18,10 @@ _toto()
     fi
     case $command in
         help)
-            mapfile -t COMPREPLY < <(compgen -W 'forecast inspect devices verify eval' -- "$current")
+            local topics='forecast inspect devices verify eval'
+            [ "$COMP_CWORD" -eq 2 ] || topics=''
+            [ "$previous" != eval ] || topics='lsf backtest'
+            mapfile -t COMPREPLY < <(compgen -W "$topics" -- "$current")
             return
             ;;
         inspect)
@@ -51,6 +54,7 @@ _toto()
         eval:-m | eval:--model) words="builtin naive seasonal-naive drift mean $(compgen -f -- "$current")" ;;
         devices:-f | devices:--format | verify:-f | verify:--format) words='table json' ;;
     esac
+    [ "$previous" != --metrics ] || words='mae mse rmse smape mase rmsse wql coverage'
     [ -n "$words" ] || case $previous in
         -d | --device) words='auto cpu gpu' ;;
         --dtype) words='auto f32 f16 bf16' ;;

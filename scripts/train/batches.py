@@ -13,6 +13,7 @@ from series import Draws, SeriesMaker, smooth, unit
 
 MIN_SEEN = 8          # patches with fewer values behind them take the scale of the first 8
 LONGEST_FORECAST = 736  # steps
+MOST_LAG = 96           # steps by which most followers follow
 # How the rows of a block form groups: sizes that sum to ROWS, with their shares.
 PARTITIONS = (
     ((1,) * 16, 0.5), ((2,) * 8, 0.1), ((3, 3, 3, 3, 4), 0.06), ((4,) * 4, 0.06), ((5, 5, 6), 0.06),
@@ -83,7 +84,9 @@ class SegmentMaker:
         base = torch.arange(cells, device=self.device)[:, None] * ROWS
         first = (base + leader).reshape(-1)
         follows = first != torch.arange(self.n, device=self.device)
-        lag = torch.floor(torch.exp(draw.uniform(self.n, 1) * torch.log((self.steps - start) / 4 + 1)))
+        longest = (self.steps - start) / 4
+        longest = torch.where(draw.coin(0.85, self.n), longest.clamp_max(MOST_LAG), longest)
+        lag = torch.floor(torch.exp(draw.uniform(self.n, 1) * torch.log(longest + 1)))
         copy = draw.coin(0.15, self.n)
         lag = torch.where(copy, torch.zeros_like(lag), lag)
         past = (t - lag).clamp_min(0).long()
@@ -92,7 +95,7 @@ class SegmentMaker:
         follower = led * side + own * draw.log_between(0.01, 1.0, self.n)
         late = torch.where(follows[:, None], start[first] + lag, start)
 
-        kind = draw.pick((0.4, 0.3, 0.3), cells).expand(cells, ROWS).reshape(-1, 1)
+        kind = draw.pick((0.3, 0.25, 0.45), cells).expand(cells, ROWS).reshape(-1, 1)
         scale = torch.exp(2 * draw.normal(self.n, 1))
         offset = draw.normal(self.n, 1) * torch.exp(draw.normal(self.n, 1))
         alone = (same.sum(2) == 1).view(-1, 1)

@@ -33,6 +33,7 @@ FAMILIES = (
     # any period
     ((-1, 0, 0), 0.50, (0.09, 0.08, 0.08, 0.09, 0.07)),
 )
+FIRST_FINE = 6  # hourly
 LENGTHS = (320, 640, 1280, 2560, 5120)
 SHORT_PERIODS = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 12.0, 24.0)
 # Days and business days of the months of 28 years, over their means: many monthly totals follow them.
@@ -147,6 +148,7 @@ class SeriesMaker:
         on_off = torch.where(part < torch.maximum(width, 1 / period), 2.0, 0.0)
         bump = torch.exp(draw.log_between(1, 60, n) * (torch.cos(2 * math.pi * u) - 1))
         kind = draw.pick((0.45, 0.33, 0.10, 0.12), n)
+        kind = torch.where((period > 20) & (kind == 1) & draw.coin(0.5, n), torch.zeros_like(kind), kind)
         y = torch.where(kind == 1, free, y)
         y = torch.where(kind == 2, on_off, y)
         return torch.where(kind == 3, bump * torch.where(draw.coin(0.8, n), 1.0, -1.0), y)
@@ -165,8 +167,8 @@ class SeriesMaker:
         kind = draw.pick((0.6, 0.2, 0.2), n)
         return torch.where(kind == 1, y * swing, torch.where(kind == 2, y * growth, y))
 
-    def trend(self, draw, n, on):
-        """A trend over the life of the series. Unit variance."""
+    def trend(self, draw, n, on, rising):
+        """A trend over the life of the series, upwards with the odds of `rising` [n, 1]. Unit variance."""
         x = self.x
         knots = draw.normal(n, 1) * x
         for _ in range(3):
@@ -181,12 +183,16 @@ class SeriesMaker:
         y = x.expand(n, self.steps)
         for i, other in enumerate((knots, power, growth, logistic, damped, wave), 1):
             y = torch.where(kind == i, other, y)
-        return unit(y, on) * torch.where(draw.coin(0.62, n), 1.0, -1.0)
+        y = unit(y, on)
+        turned = (y * x).sum(1, keepdim=True) < 0
+        return torch.where(turned == (draw.uniform(n, 1) < rising), -y, y)
 
-    def colour(self, draw, n):
-        """Impulse responses [n, T] of stationary noise: white, two real or complex roots, fractional."""
+    def colour(self, draw, n, fine):
+        """Impulse responses [n, T] of stationary noise: white, two real or complex roots, fractional. Of series of less than
+        a day (`fine` [n, 1]) little is white."""
         j = self.t + 1
-        r1 = torch.where(draw.coin(0.6, n), draw.between(0.1, 0.95, n), 1 - draw.log_between(0.002, 0.1, n))
+        near = torch.where(fine, draw.between(0.6, 0.97, n), draw.between(0.1, 0.95, n))
+        r1 = torch.where(draw.coin(0.6, n), near, 1 - draw.log_between(0.002, 0.1, n))
         r2 = torch.where(draw.coin(0.5, n), torch.zeros_like(r1), draw.between(-0.6, 0.9, n) * r1)
         r2 = torch.where((r1 - r2).abs() < 0.02, r1 - 0.05, r2)
         real = (torch.exp(j * torch.log(r1)) - torch.sign(r2) ** j * torch.exp(
@@ -197,6 +203,7 @@ class SeriesMaker:
         long = torch.exp((fraction - 1) * torch.log(j)) * torch.where(self.t == 0, 1.0, 0.6)
         white = (self.t == 0).float().expand(n, self.steps)
         kind = draw.pick((0.35, 0.4, 0.13, 0.12), n)
+        kind = torch.where(fine & (kind == 0) & draw.coin(0.75, n), torch.ones_like(kind), kind)
         y = torch.where(kind == 1, real, white)
         return torch.where(kind == 2, cycle, torch.where(kind == 3, long, y))
 
@@ -206,7 +213,7 @@ class SeriesMaker:
         mixed = torch.exp(0.9 * draw.normal(n, self.steps))
         return torch.where(draw.coin(0.25, n), e * mixed * 0.7, e)
 
-    def walk(self, draw, n, on):
+    def walk(self, draw, n, on, rising):
         """An integrated process: random walks, growth that is itself autocorrelated, rare jumps. Unit variance."""
         e = self.shocks(draw, n)
         jumps = e * (draw.uniform(n, self.steps) < draw.log_between(0.005, 0.2, n)) * 4
@@ -215,7 +222,8 @@ class SeriesMaker:
         persistence = torch.where(draw.coin(0.4, n), torch.zeros_like(persistence), persistence)
         e = filtered(e, torch.exp(self.t * torch.log(persistence.clamp_min(1e-6))))
         e = unit(e, on) * on
-        drift = torch.where(draw.coin(0.4, n), draw.normal(n, 1) * 0.5, torch.zeros(n, 1, device=self.device))
+        side = torch.where(draw.uniform(n, 1) < rising, 1.0, -1.0)
+        drift = torch.where(draw.coin(0.6, n), side * draw.normal(n, 1).abs() * 0.4, torch.zeros(n, 1, device=self.device))
         return unit(torch.cumsum(e + drift * on, 1), on)
 
     def smoothing(self, draw, n, period, on):
@@ -265,6 +273,8 @@ class SeriesMaker:
         zero = torch.zeros(n, 1, device=self.device)
         family, fast, slow, slowest = self.draw_periods(draw, n)
         trendy = self.trendiness[family]
+        economic = trendy > 0.55  # what is counted by weeks, months and years grows more often than it falls
+        rising = torch.where(economic, 0.85, 0.55)
         seasonal = (fast > 1.5) & draw.coin(0.85, n)
         one = torch.where(fast > 1.5, fast, torch.full_like(fast, 7.0))
 
@@ -298,17 +308,21 @@ class SeriesMaker:
         cycle = unit(cycle, on) * torch.exp(0.6 * draw.normal(n, 1) - 0.3) * draw.coin(0.12, n)
 
         size = torch.exp(0.8 * draw.normal(n, 1))
-        noise_size = torch.exp(draw.between(-4.6, 0.7, n))
+        noise_size = torch.exp((draw.normal(n, 1) * 0.9 - 1.1).clamp(-3, 1))
+        noise_size = torch.where(draw.coin(0.1, n), draw.log_between(0.005, 0.1, n), noise_size)
         y = season * torch.exp(0.7 * draw.normal(n, 1)) * size + cycle
-        y = y + self.trend(draw, n, on) * torch.exp(1.0 * draw.normal(n, 1)) * (draw.uniform(n, 1) < trendy * 0.75)
-        walks = draw.uniform(n, 1) < 0.15 + 0.32 * trendy
-        y = y + self.walk(draw, n, on) * torch.exp(0.9 * draw.normal(n, 1) - 0.3) * walks
+        strength = torch.exp(0.9 * draw.normal(n, 1) + 0.7 * economic)
+        y = y + self.trend(draw, n, on, rising) * strength * (draw.uniform(n, 1) < trendy * 0.8)
+        walks = draw.uniform(n, 1) < 0.2 + 0.3 * trendy
+        y = y + self.walk(draw, n, on, rising) * torch.exp(0.9 * draw.normal(n, 1)) * walks
         smoothing = draw.coin(0.3 if steps <= 1280 else 0.12, n)
         y = y + self.smoothing(draw, n, fast, on) * noise_size * smoothing
         noise = self.shocks(draw, n)
-        coloured = unit(filtered(noise, self.colour(draw, n)), on)
+        fine = (family >= FIRST_FINE) & (fast > 20)
+        coloured = unit(filtered(noise, self.colour(draw, n, fine)), on)
         white = unit(noise, on)
-        noise = torch.where(draw.coin(0.3, n), coloured + white * draw.log_between(0.05, 2, n), coloured)
+        mixed = draw.uniform(n, 1) < torch.where(fine, 0.15, 0.3)
+        noise = torch.where(mixed, coloured + white * draw.log_between(0.05, 2, n), coloured)
         busy = torch.exp(draw.between(0.1, 0.7, n) * s1.clamp(-2, 2))
         stormy = torch.exp(0.6 * unit(smooth(draw, n, steps, draw.log_between(3, 60, n)), on))
         unrest = draw.pick((0.65, 0.18, 0.17), n)
@@ -317,8 +331,8 @@ class SeriesMaker:
         y = y + s1 * s2 * draw.between(0.2, 1.0, n) * (seasonal & use_two & draw.coin(0.15, n))
 
         y = self.events(draw, n, y, on)
-        y = self.link(draw, n, y, on, family, one, seasonal)
-        y = torch.where(draw.coin(0.12, n), -y, y)
+        y = self.link(draw, n, y, on, family, economic, seasonal)
+        y = torch.where(draw.uniform(n, 1) < torch.where(economic, 0.03, 0.1), -y, y)
         y = y * torch.exp(2.0 * draw.normal(n, 1))
         period = torch.where(seasonal, torch.round(one), torch.ones_like(one))
         return y.nan_to_num(0, 0, 0).clamp(-1e12, 1e12), start, torch.where(period * 2 > self.life, zero + 1, period)
@@ -343,7 +357,7 @@ class SeriesMaker:
         low = torch.where(draw.coin(0.5, n), y.amin(1, keepdim=True), draw.normal(n, 1))
         return torch.where(draw.coin(0.03, n), torch.where(stop, low, y), y)
 
-    def link(self, draw, n, y, on, family, period, seasonal):
+    def link(self, draw, n, y, on, family, economic, seasonal):
         """What is measured of the process: itself, its exponential, what is above zero, a share, counts, sums, rounded."""
         t = self.t
         z = unit(y, on).nan_to_num(0, 0, 0)
@@ -362,8 +376,8 @@ class SeriesMaker:
         total = torch.cumsum(rise * on, 1)
         total = total / total.amax(1, keepdim=True).clamp_min(1e-6)
         kind = draw.pick((0.35, 0.15, 0.27, 0.035, 0.035, 0.075, 0.035, 0.025, 0.025), n)
-        economic = (self.trendiness[family] > 0.75) & draw.coin(0.18, n)
-        kind = torch.where(economic, torch.full_like(kind, 2), kind)
+        kind = torch.where(economic & draw.coin(0.3, n), torch.full_like(kind, 2), kind)
+        kind = torch.where(economic & (kind > 5) & draw.coin(0.6, n), torch.ones_like(kind), kind)
         for i, other in enumerate((z + level, grown, shifted, share, counts, intermittent, clipped, total), 1):
             y = torch.where(kind == i, other, y)
         # Months have unequal lengths and business days.
@@ -374,7 +388,7 @@ class SeriesMaker:
         y = torch.where(monthly, y + calendar * scale, y)
         deviation = ((y - (y * on).sum(1, keepdim=True) / self.life) ** 2 * on).sum(1, keepdim=True) / self.life
         grain = deviation.sqrt().clamp_min(1e-6) * draw.log_between(0.003, 0.6, n)
-        return torch.where(draw.coin(0.15, n), torch.round(y / grain) * grain, y)
+        return torch.where(draw.coin(0.1, n), torch.round(y / grain) * grain, y)
 
 
 def start_of(draw, n, life, steps):

@@ -45,6 +45,7 @@ enum toto_status eval_command(int argc, char **argv, struct toto_error *err)
             return protocol->run(argc - 1, argv + 1, err);
         names[n_names++] = protocol->name;
     }
-    return command_fail(err, TOTO_STATUS_USAGE, "unknown protocol \"%s\"; the nearest is %s. Try 'toto eval --help'",
-                        argv[1], nearest_name(argv[1], names, n_names));
+    char hint[HINT_SIZE];
+    return command_fail(err, TOTO_STATUS_USAGE, "unknown protocol \"%s\"%s. Try 'toto eval --help'", argv[1],
+                        nearest_hint(hint, argv[1], "", names, n_names));
 }

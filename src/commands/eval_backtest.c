@@ -261,7 +261,7 @@ static enum toto_status score_all(struct backtest_options *o, struct toto_error 
     memcpy(names, key_columns, sizeof key_columns);
     for (size_t i = 0; i < o->n_columns; i++)
         names[KEY_COLUMNS + i] = o->columns[i].name;
-    status = toto_scores_open(o->shared.output, o->shared.format, names, n, &scores, err);
+    status = eval_scores_open(&o->shared, names, n, &scores, err);
     for (size_t model = 0; model < o->shared.n_models && !status; model++)
         status = score_model(o, backtest, model, scores, cells, err);
     if (status)

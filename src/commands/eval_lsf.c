@@ -160,7 +160,7 @@ static enum toto_status score_all(struct lsf_options *o, struct toto_error *err)
     for (size_t i = 0; i < o->n_paths && !status; i++)
         status = toto_lsf_open(o->paths[i], o->split.train ? &o->split : NULL, &data[i], err);
     if (!status)
-        status = toto_scores_open(o->shared.output, o->shared.format, columns, N_COLUMNS, &scores, err);
+        status = eval_scores_open(&o->shared, columns, N_COLUMNS, &scores, err);
     for (size_t model = 0; model < o->shared.n_models && !status; model++)
         for (size_t i = 0; i < o->n_paths && !status; i++)
             status = score_file(o, model, data[i], scores, err);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "options.h"
@@ -133,6 +134,24 @@ static enum toto_status read_output(const struct eval_entries *e, struct eval_op
                                             : TOTO_LOG_DEBUG;
     o->progress = progress == 1 || (progress == 0 && !e->quiet->count && isatty(STDERR_FILENO));
     return TOTO_STATUS_OK;
+}
+
+/* Characters that a line of standard output has on a terminal; 0: it is none. */
+static size_t terminal_width(void)
+{
+    struct winsize size = {0};
+    if (!isatty(STDOUT_FILENO))
+        return 0;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
+enum toto_status eval_scores_open(const struct eval_options *options, const char *const *columns, size_t n_columns,
+                                  struct toto_scores **scores, struct toto_error *err)
+{
+    enum toto_status status = toto_scores_open(options->output, options->format, columns, n_columns, scores, err);
+    if (!status && (!options->output || strcmp(options->output, "-") == 0))
+        toto_scores_fold(*scores, terminal_width());
+    return status;
 }
 
 enum toto_status eval_options_read(const struct eval_entries *entries, struct eval_options *options,

@@ -58,6 +58,10 @@ enum toto_status eval_models_open(struct eval_options *options, struct toto_erro
 struct toto_forecaster eval_forecaster(const struct eval_options *options, size_t i);
 struct toto_forecast_options eval_forecast_options(const struct eval_options *options, size_t i);
 
+/* The table of the scores, where the options say; folded to the terminal if it is one. */
+enum toto_status eval_scores_open(const struct eval_options *options, const char *const *columns, size_t n_columns,
+                                  struct toto_scores **scores, struct toto_error *err);
+
 void eval_options_free(struct eval_options *options);
 
 /* What is being scored, on one line of standard error that the next overwrites; a toto_progress whose user is this. */

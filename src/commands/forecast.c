@@ -52,9 +52,9 @@ static void print_plan(const struct toto_plan *plan, const struct toto_forecast_
            "limit_bytes: %zu\n"
            "device: %s\n"
            "threads: %zu\n",
-           plan->n_series, plan->n_groups, forecast->horizon, forecast->n_samples, plan->groups_per_batch,
-           plan->samples_per_batch, plan->memory_bytes, plan->least_bytes, plan->limit_bytes, plan->device,
-           plan->n_threads);
+           plan->n_series, plan->n_groups, forecast->horizon, plan->samples_per_batch ? forecast->n_samples : 0,
+           plan->groups_per_batch, plan->samples_per_batch, plan->memory_bytes, plan->least_bytes,
+           plan->limit_bytes, plan->device, plan->n_threads);
 }
 
 /* An option that the model's family does not have is an error rather than passed over. */
@@ -131,8 +131,11 @@ enum toto_status forecast_command(int argc, char **argv, struct toto_error *err)
     status = toto_forecast_plan(model, device, series, &options.forecast, &plan, err);
     if (status)
         goto done;
-    stage_done(&stages, "planned batches of %zu groups and %zu samples in %.1f MB on %s, %zu threads",
-               plan.groups_per_batch, plan.samples_per_batch, 1e-6 * (double)plan.memory_bytes, plan.device,
+    char samples[48] = ""; /* none are drawn from Toto 2.0, nor for a mean forecast */
+    if (plan.samples_per_batch)
+        snprintf(samples, sizeof samples, " and %zu samples", plan.samples_per_batch);
+    stage_done(&stages, "planned batches of %zu group%s%s in %.1f MB on %s, %zu threads", plan.groups_per_batch,
+               plan.groups_per_batch == 1 ? "" : "s", samples, 1e-6 * (double)plan.memory_bytes, plan.device,
                plan.n_threads);
     if (options.dry_run) {
         print_plan(&plan, &options.forecast);

@@ -49,18 +49,19 @@ static size_t edit_distance(const char *a, const char *b)
     return row[length_b];
 }
 
-const char *nearest_name(const char *text, const char *const *names, size_t n_names)
+const char *nearest_hint(char hint[HINT_SIZE], const char *text, const char *dashes, const char *const *names,
+                         size_t n_names)
 {
-    const char *best = names[0];
-    size_t least = edit_distance(text, best);
-    for (size_t i = 1; i < n_names; i++) {
+    size_t third = strlen(text) / 3, least = (third > 2 ? third : 2) + 1;
+    hint[0] = '\0';
+    for (size_t i = 0; i < n_names; i++) {
         size_t distance = edit_distance(text, names[i]);
         if (distance < least) {
             least = distance;
-            best = names[i];
+            snprintf(hint, HINT_SIZE, "; the nearest is %s%s", dashes, names[i]);
         }
     }
-    return best;
+    return hint;
 }
 
 /* ---- Faults of a command line ---------------------------------------------------------------------- */
@@ -95,9 +96,9 @@ static enum toto_status unknown_long(const char *given, void **table, size_t n, 
                                 "option --%s could be more than one option; write it out. "
                                 "Try 'toto %s --help'", bare, command);
     }
-    return command_fail(err, TOTO_STATUS_USAGE,
-                        "unknown option --%s; the nearest is --%s. Try 'toto %s --help'", bare,
-                        nearest_name(bare, names, n_names), command);
+    char hint[HINT_SIZE];
+    return command_fail(err, TOTO_STATUS_USAGE, "unknown option --%s%s. Try 'toto %s --help'", bare,
+                        nearest_hint(hint, bare, "--", names, n_names), command);
 }
 
 static enum toto_status unknown_short(char letter, void **table, size_t n, const char *command,
@@ -406,8 +407,18 @@ enum toto_status entry_choice(const struct arg_str *entry, const char *name, con
     return entry->count ? option_choice(name, entry->sval[0], choices, n, choice, err) : TOTO_STATUS_OK;
 }
 
+void command_print_message(const char *prefix, const char *message)
+{
+    char line[2048];
+    snprintf(line, sizeof line, "toto: %s%s", prefix, message);
+    for (char *c = line; *c; c++)
+        if (iscntrl((unsigned char)*c))
+            *c = isspace((unsigned char)*c) ? ' ' : '?';
+    fprintf(stderr, "%s\n", line);
+}
+
 void command_print_log(void *user, enum toto_log_level level, const char *line)
 {
     (void)user;
-    fprintf(stderr, "toto: %s%s\n", level == TOTO_LOG_WARN ? "warning: " : "", line);
+    command_print_message(level == TOTO_LOG_WARN ? "warning: " : "", line);
 }

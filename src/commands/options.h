@@ -20,8 +20,12 @@
 enum toto_status command_fail(struct toto_error *err, enum toto_status status, const char *fmt, ...)
     COMMAND_PRINTF(3, 4);
 
-/* The name nearest to `text` by edit distance; the first of equals. names is not empty. */
-const char *nearest_name(const char *text, const char *const *names, size_t n_names);
+enum { HINT_SIZE = 96 };
+
+/* Writes and returns "; the nearest is NAME", of the name nearest to `text` by edit distance (the first of equals) with
+ * `dashes` before it, or nothing if none is near: within two edits, or one for every three characters. */
+const char *nearest_hint(char hint[HINT_SIZE], const char *text, const char *dashes, const char *const *names,
+                         size_t n_names);
 
 /* What a command's help shows around its table of options. */
 struct command_help {
@@ -75,6 +79,10 @@ enum toto_status entry_choice(const struct arg_str *entry, const char *name, con
                               int *choice, struct toto_error *err);
 
 #define CHOICES(...) (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)
+
+/* Prints "toto: ", prefix and message on one line of standard error. What would act on a terminal, such as the escape
+ * characters that a name of a column may hold, is shown as ? or as a blank. */
+void command_print_message(const char *prefix, const char *message);
 
 /* The library's messages on standard error; a toto_log_fn. */
 void command_print_log(void *user, enum toto_log_level level, const char *line);

@@ -237,7 +237,7 @@ static void tell_missing(const struct toto_backtest *backtest)
         const char *scores, *reason;
     } missing[] = {
         [SCORES] = {"scores", "no window has a value before its origin and one after it"},
-        [SCALED] = {"MASE and RMSSE", "before no origin is there a change from season to season, or more than a season"},
+        [SCALED] = {"MASE and RMSSE", "no origin has a value before it that differs from the one a season earlier"},
         [WEIGHTED] = {"WQL", "all outcomes are 0"},
         [RELATIVE] = {"relative scores", "seasonal naive makes no error"},
     };

@@ -14,6 +14,7 @@ struct toto_scores {
     enum toto_scores_format format;
     const char *const *columns;
     size_t n_columns, n_rows, size;
+    size_t width; /* that a table is folded to; 0: none */
     struct toto_cell *cells; /* [size][n_columns] */
     struct arena arena;      /* owns the texts */
 };
@@ -40,6 +41,11 @@ enum toto_status toto_scores_open(const char *path, enum toto_scores_format form
     }
     *out = scores;
     return TOTO_STATUS_OK;
+}
+
+void toto_scores_fold(struct toto_scores *scores, size_t width)
+{
+    scores->width = width;
 }
 
 enum toto_status toto_scores_add(struct toto_scores *scores, const struct toto_cell *cells, struct toto_error *err)
@@ -168,16 +174,23 @@ static enum toto_status put_many(struct toto_scores *scores, const char *text, s
     return status;
 }
 
-static enum toto_status put_person_row(struct toto_scores *scores, const struct column *columns, size_t row,
-                                       struct toto_error *err)
+/* Columns that stand side by side: the first n_keys, and those from begin to end. */
+struct block {
+    size_t n_keys, begin, end;
+};
+
+static enum toto_status put_person_row(struct toto_scores *scores, const struct column *columns,
+                                       const struct block *block, size_t row, struct toto_error *err)
 {
     bool markdown = scores->format == TOTO_SCORES_MD;
     enum toto_status status = TOTO_STATUS_OK;
-    for (size_t i = 0; i < scores->n_columns && !status; i++) {
+    for (size_t i = 0; i < block->end && !status; i++) {
+        if (i >= block->n_keys && i < block->begin)
+            continue;
         char number[NUMBER_SIZE];
         const char *text = person_text(scores, row, i, number);
         size_t blanks = columns[i].width - text_width(text);
-        bool trailing = i + 1 == scores->n_columns && !markdown;
+        bool trailing = i + 1 == block->end && !markdown;
         status = put(scores, markdown && !i ? "| " : markdown ? " | " : i ? "  " : "", err);
         if (columns[i].right && !status)
             status = put_many(scores, " ", blanks, err);
@@ -203,17 +216,46 @@ static enum toto_status put_rule(struct toto_scores *scores, const struct column
     return status ? status : put(scores, " |\n", err);
 }
 
+/* The block from begin on that fits the width, with at least one column beside the keys. */
+static struct block find_block(const struct toto_scores *scores, const struct column *columns, size_t n_keys,
+                               size_t begin)
+{
+    enum { BETWEEN = 2 };
+    struct block block = {n_keys, begin, begin};
+    size_t used = 0;
+    for (size_t i = 0; i < n_keys; i++)
+        used += columns[i].width + BETWEEN;
+    for (; block.end < scores->n_columns; block.end++) {
+        used += columns[block.end].width;
+        if (scores->format == TOTO_SCORES_TABLE && scores->width && used > scores->width && block.end > begin)
+            break;
+        used += BETWEEN;
+    }
+    return block;
+}
+
 static enum toto_status put_person(struct toto_scores *scores, struct toto_error *err)
 {
+    size_t n = scores->n_columns, n_keys = 0;
     struct column *columns = mem_calloc(scores->n_columns, sizeof *columns);
     if (!columns)
         return toto_fail_memory(err, "the scores", scores->n_columns * sizeof *columns);
     measure_columns(scores, columns);
-    enum toto_status status = put_person_row(scores, columns, SIZE_MAX, err);
-    if (scores->format == TOTO_SCORES_MD && !status)
-        status = put_rule(scores, columns, err);
-    for (size_t row = 0; row < scores->n_rows && !status; row++)
-        status = put_person_row(scores, columns, row, err);
+    while (n_keys < n && !columns[n_keys].right)
+        n_keys++;
+    enum toto_status status = TOTO_STATUS_OK;
+    struct block block = {.end = n_keys};
+    do {
+        if (block.end > n_keys)
+            status = put(scores, "\n", err);
+        block = find_block(scores, columns, n_keys, block.end);
+        if (!status)
+            status = put_person_row(scores, columns, &block, SIZE_MAX, err);
+        if (scores->format == TOTO_SCORES_MD && !status)
+            status = put_rule(scores, columns, err);
+        for (size_t row = 0; row < scores->n_rows && !status; row++)
+            status = put_person_row(scores, columns, &block, row, err);
+    } while (block.end < n && !status);
     mem_free(columns);
     return status;
 }

@@ -70,6 +70,13 @@ static int64_t row_time(const struct toto_table *table, const struct key_axis *a
     return place;
 }
 
+static void axis_ends_set(const struct toto_table *table, struct key_axis *axis)
+{
+    axis->first = row_time(table, axis, 0);
+    axis->last = row_time(table, axis, axis->n_context - 1);
+    axis->end = row_time(table, axis, axis->n_rows - 1);
+}
+
 /* A step for a person. */
 static void step_show(const struct toto_table *table, const struct key_axis *axis, char out[TIME_TEXT_SIZE])
 {
@@ -82,8 +89,10 @@ static void step_show(const struct toto_table *table, const struct key_axis *axi
     int64_t step = axis->step;
     size_t i = 0;
     if (axis->calendar.unit != COUNT_TICKS) {
-        snprintf(out, TIME_TEXT_SIZE, "%" PRId64 " %s%s", step,
-                 axis->calendar.unit == COUNT_MONTHS ? "month" : "business day", step == 1 ? "" : "s");
+        const char *unit = axis->calendar.unit == COUNT_MONTHS ? "month"
+                           : axis->calendar.unit == COUNT_DAYS ? "day"
+                                                               : "business day";
+        snprintf(out, TIME_TEXT_SIZE, "%" PRId64 " %s%s", step, unit, step == 1 ? "" : "s");
     } else if (kind == TIME_STAMP) {
         while (step % units[i].ns)
             i++;
@@ -294,6 +303,28 @@ static bool months_step_find(const struct toto_table *table, struct key_axis *ax
     return true;
 }
 
+/* Where the zone changes, as with summer time, rows that all stand at one time of day are days, of 23 to 25 hours. */
+static void zone_days_find(const struct toto_table *table, struct key_axis *axis)
+{
+    struct time_calendar calendar = {.unit = COUNT_DAYS};
+    int64_t before = 0;
+    bool moves = false;
+    for (size_t i = 0; i < axis->n_rows; i++) {
+        struct time_format format = table_time_format(table, axis->rows[i]);
+        struct time_date date;
+        if (!time_date_find(&format, table_time(table, axis->rows[i]), &date) ||
+            (i > 0 && (date.clock != calendar.clock || date.days <= before)))
+            return;
+        before = date.days;
+        calendar.clock = date.clock;
+        moves |= format.offset_minutes != table_offset_minutes(table, axis->rows[0]);
+    }
+    if (!moves)
+        return;
+    axis->calendar = calendar;
+    axis_ends_set(table, axis);
+}
+
 /* A step of days becomes one of business days, where the rows keep to them. */
 static void business_days_find(const struct toto_table *table, struct key_axis *axis)
 {
@@ -301,8 +332,8 @@ static void business_days_find(const struct toto_table *table, struct key_axis *
     struct time_date first;
     int64_t before = 0, begin = 0, place = 0;
     uint64_t day = (uint64_t)time_format_day(&format);
-    if ((uint64_t)axis->step != day || distance(axis->first, axis->end) / day < 14 ||
-        !time_date_find(&format, axis->first, &first))
+    if (axis->calendar.unit != COUNT_TICKS || (uint64_t)axis->step != day ||
+        distance(axis->first, axis->end) / day < 14 || !time_date_find(&format, axis->first, &first))
         return;
     struct time_calendar calendar = {.unit = COUNT_BUSINESS_DAYS, .clock = first.clock};
     for (size_t i = 0; i < axis->n_rows; i++) {
@@ -365,11 +396,13 @@ static enum toto_status check_grid(const struct toto_table *table, const struct 
                           "%sno fixed time step: %s is not on the day of the month, or at the time of day, of the rows "
                           "before it (%s at %s:%zu); correct the time or leave out the row",
                           key, time, other_time, other_path, other_line);
+    bool zone_moves = table_offset_minutes(table, axis->rows[i]) != table_offset_minutes(table, axis->rows[i - 1]);
     return table_fail(table, TOTO_STATUS_DATA, path, line, table->time_column, err,
-                      "%sno fixed time step: from %s (%s:%zu) to %s is no multiple of %s, the %s; "
-                      "correct the time or leave out the row",
+                      "%sno fixed time step: from %s (%s:%zu) to %s is no multiple of %s, the %s; %s",
                       key, other_time, other_path, other_line, time, step,
-                      axis->calendar.unit == COUNT_TICKS ? "most frequent step" : "step of the series");
+                      axis->calendar.unit == COUNT_TICKS ? "most frequent step" : "step of the series",
+                      zone_moves ? "the zone changes between the two: write the times without it, days as dates alone"
+                                 : "correct the time or leave out the row");
 }
 
 /* The step of the first n_input rows, and the calendar that it counts in. */
@@ -378,18 +411,12 @@ static enum toto_status axis_step_find(const struct toto_table *table, struct ke
 {
     enum toto_status status = TOTO_STATUS_OK;
     if (!months_step_find(table, axis, n_input)) {
+        zone_days_find(table, axis);
         if ((status = step_find(table, axis, n_input, err)))
             return status;
         business_days_find(table, axis);
     }
     return check_grid(table, axis, err);
-}
-
-static void axis_ends_set(const struct toto_table *table, struct key_axis *axis)
-{
-    axis->first = row_time(table, axis, 0);
-    axis->last = row_time(table, axis, axis->n_context - 1);
-    axis->end = row_time(table, axis, axis->n_rows - 1);
 }
 
 enum toto_status key_axis_find(const struct toto_table *table, uint32_t *rows, size_t n_rows,

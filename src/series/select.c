@@ -177,10 +177,10 @@ static enum toto_status check_member(const struct maker *maker, const struct gri
                          path, line, maker->table->ids.entries[key].text);
     return toto_fail(
         err, TOTO_STATUS_DATA,
-        "%s:%zu: series \"%.60s\" has %s than the series of its group before it; group "
+        "%s:%zu: series \"%.60s\" has %s the series of its group before it; group "
         "series of one step, or forecast each alone with --group none",
         path, line, maker->table->ids.entries[key].text,
-        same_step ? "times between those" : "another time step");
+        same_step ? "times between those of" : "another time step than");
 }
 
 /* Adds a good variate to its group. */

@@ -287,16 +287,23 @@ done:
     return status;
 }
 
-/* A header of nothing but numbers is most likely the first row of a file that has none. */
+/* A header of nothing but numbers and times is most likely the first row of a file that has none. */
 static void header_warn(const struct toto_table *table, const struct csv_row *header)
 {
     float value;
-    for (size_t i = 0; i < table->n_columns; i++)
-        if (number_parse(table->columns[i].name, strlen(table->columns[i].name), &value))
+    struct time_format format;
+    int64_t ticks;
+    bool time = false;
+    for (size_t i = 0; i < table->n_columns; i++) {
+        const char *name = table->columns[i].name;
+        if (!number_parse(name, strlen(name), &value))
+            continue;
+        if (timestamp_parse(name, strlen(name), &format, &ticks))
             return;
-    log_warn(
-        "%s:%zu: the header holds only numbers; if it is a row of data, put a header before it",
-        header->path, header->line);
+        time = true;
+    }
+    log_warn("%s:%zu: the header holds only numbers%s; if it is a row of data, put a header before it",
+             header->path, header->line, time ? " and times" : "");
 }
 
 static void roles_log(const struct toto_table *table, const struct csv_row *header)

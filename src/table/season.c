@@ -10,7 +10,7 @@ static int64_t step_ns(const struct time_axis *axis)
     int64_t step = axis->step, last = axis->last, unit = 1;
     if (axis->format.kind == TIME_NONE || step <= 0)
         return 0;
-    if (axis->format.kind == TIME_DATE)
+    if (axis->format.kind == TIME_DATE || axis->calendar.unit == COUNT_DAYS)
         unit = day;
     /* Epoch seconds of 1973 to 2286, and milliseconds of the same years. */
     if (axis->format.kind == TIME_INTEGER) {

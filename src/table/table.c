@@ -232,10 +232,19 @@ static enum toto_status value_fail(const struct toto_table *table, const struct 
     const char *advice = "";
     if (table->layout == TOTO_LAYOUT_WIDE && table->columns[column].role == COLUMN_VALUE &&
         !table->columns[column].numeric) {
+        const char *text = cell->text;
+        size_t length = cell->length;
+        struct time_format format;
+        int64_t ticks;
+        cell_trim(&text, &length);
+        if (table->time_column == SIZE_MAX && !timestamp_parse(text, length, &format, &ticks))
+            return table_fail(table, TOTO_STATUS_DATA, row->path, cell->line, column, err,
+                              "%s is a time; if the column holds the times, name it with --time, or call it date",
+                              cell_show(cell, shown));
         if (!has_number(table, row))
             advice = "; there is no numeric column, and a forecast needs one";
         else
-            advice = "; --target chooses columns, --drop leaves one out";
+            advice = "; --target chooses columns, --drop leaves one out, --id names one that tells series apart";
     }
     return table_fail(table, TOTO_STATUS_DATA, row->path, cell->line, column, err, "%s %s%s",
                       cell_show(cell, shown), wrong, advice);

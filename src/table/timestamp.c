@@ -424,17 +424,24 @@ bool time_calendar_place(const struct time_calendar *calendar, const struct time
         *place = date.year * 12 + date.month - 1;
         return date.day == (calendar->day < date.month_days ? calendar->day : date.month_days);
     }
+    if (calendar->unit == COUNT_DAYS) {
+        *place = date.days;
+        return true;
+    }
     int64_t from_monday = date.days + 3; /* 1970-01-01 was a Thursday */
     int64_t week = floor_div(from_monday, 7), weekday = from_monday - 7 * week;
     *place = 5 * week + weekday;
     return weekday < 5;
 }
 
-/* Days since 1970-01-01 of a place in months or business days; false far beyond the years that can be written. */
+/* Days since 1970-01-01 of a place in months, business days or days; false far beyond the years that can be written. */
 static bool place_days(const struct time_calendar *calendar, int64_t place, int64_t *days)
 {
     if (place < -most_days || place > most_days)
         return false;
+    *days = place;
+    if (calendar->unit == COUNT_DAYS)
+        return true;
     if (calendar->unit == COUNT_BUSINESS_DAYS) {
         int64_t week = floor_div(place, 5);
         *days = 7 * week + (place - 5 * week) - 3;

@@ -1,5 +1,5 @@
-/* Time: how an input writes it, and the regular axis that a forecast continues: of fixed length, of months or of
- * business days.
+/* Time: how an input writes it, and the regular axis that a forecast continues: of fixed length, of months, of
+ * business days or of the days of a zone.
  *
  * Accepted: ISO 8601 with or without zone (T or a space between date and time, seconds and fraction
  * optional), a date or a month alone, epoch seconds or milliseconds, integers. One series holds one format,
@@ -63,10 +63,10 @@ struct time_date {
 bool time_date_find(const struct time_format *format, int64_t ticks, struct time_date *date);
 
 /* What the steps of an axis count. A time has a place on the axis, a number that grows by 1 from one of what is counted
- * to the next: its ticks, the number of its month, or of its day where only Monday to Friday are counted. All zero:
- * ticks. */
+ * to the next: its ticks, the number of its month, of its day where only Monday to Friday are counted, or of its day in
+ * the zone of its cell, which summer time makes 23 or 25 hours long. All zero: ticks. */
 struct time_calendar {
-    enum { COUNT_TICKS, COUNT_MONTHS, COUNT_BUSINESS_DAYS } unit;
+    enum { COUNT_TICKS, COUNT_MONTHS, COUNT_BUSINESS_DAYS, COUNT_DAYS } unit;
     int day;       /* COUNT_MONTHS: of the month, 1 to 31; of a shorter month the last. 31: always the last */
     int64_t clock; /* nanoseconds of the day; not of COUNT_TICKS */
 };

@@ -92,7 +92,7 @@ static void test_origins(void **state)
     assert_int_equal(a->n_unscaled, 2);
     assert_near(a->scores[TOTO_METRIC_MASE], NAN);
     assert_near(a->relative[TOTO_METRIC_MAE], 1);
-    assert_part(log_text, "no MASE and RMSSE of 1 series (the first is \"a\"): before no origin");
+    assert_part(log_text, "no MASE and RMSSE of 1 series (the first is \"a\"): no origin has a value");
     toto_backtest_report_free(report);
     toto_backtest_free(backtest);
     assert_int_equal(toto_memory_used(), 0);

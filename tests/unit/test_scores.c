@@ -103,6 +103,59 @@ static void formats_hold_the_same(void **state)
                   "    {\"model\": \"two\\nlines\", \"windows\": 18446744073709551615, \"mae\": -1234567}\n  ]\n}\n");
 }
 
+/* The table of two rows, folded to the width. */
+static void assert_folded(size_t width, const char *wanted)
+{
+    static const char *const names[] = {"model", "series", "windows", "mae", "rmse"};
+    struct toto_scores *scores;
+    struct toto_error err;
+    char got[1024];
+    if (toto_scores_open("scores", TOTO_SCORES_TABLE, names, 5, &scores, &err))
+        fail_msg("%s", err.message);
+    toto_scores_fold(scores, width);
+    for (uint64_t i = 1; i <= 2; i++)
+        if (toto_scores_add(scores, (struct toto_cell[]){text("naive"), text("y"), count(i), real(0.5), real(2)}, &err))
+            fail_msg("%s", err.message);
+    if (toto_scores_close(scores, &err))
+        fail_msg("%s", err.message);
+    FILE *file = fopen("scores", "rb");
+    assert_non_null(file);
+    got[fread(got, 1, sizeof got - 1, file)] = '\0';
+    fclose(file);
+    assert_string_equal(got, wanted);
+    assert_int_equal(toto_memory_used(), 0);
+}
+
+static void a_wide_table_is_folded(void **state)
+{
+    (void)state;
+    static const char whole[] = "model  series  windows     mae    rmse\n"
+                                "naive  y             1  0.5000  2.0000\n"
+                                "naive  y             2  0.5000  2.0000\n";
+    static const char parts[] = "model  series  windows\n"
+                                "naive  y             1\n"
+                                "naive  y             2\n"
+                                "\n"
+                                "model  series     mae\n"
+                                "naive  y       0.5000\n"
+                                "naive  y       0.5000\n"
+                                "\n"
+                                "model  series    rmse\n"
+                                "naive  y       2.0000\n"
+                                "naive  y       2.0000\n";
+    assert_folded(0, whole);
+    assert_folded(38, whole);
+    assert_folded(37, "model  series  windows     mae\n"
+                      "naive  y             1  0.5000\n"
+                      "naive  y             2  0.5000\n"
+                      "\n"
+                      "model  series    rmse\n"
+                      "naive  y       2.0000\n"
+                      "naive  y       2.0000\n");
+    assert_folded(22, parts);
+    assert_folded(1, parts);
+}
+
 static void a_failure_leaves_no_file(void **state)
 {
     (void)state;
@@ -130,6 +183,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(formats_hold_the_same),
+        cmocka_unit_test(a_wide_table_is_folded),
         cmocka_unit_test(a_failure_leaves_no_file),
     };
     return cmocka_run_group_tests(tests, folder_make, folder_remove);

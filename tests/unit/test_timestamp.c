@@ -251,7 +251,8 @@ static void test_calendar_axis(void **state)
     const int64_t hour = 3600 * (int64_t)1000000000;
     const struct time_calendar first = {COUNT_MONTHS, 1, 0}, end = {COUNT_MONTHS, 31, 0},
                                thirtieth = {COUNT_MONTHS, 30, 0}, late = {COUNT_MONTHS, 31, 23 * hour},
-                               business = {COUNT_BUSINESS_DAYS, 0, 0}, nine = {COUNT_BUSINESS_DAYS, 0, 9 * hour};
+                               business = {COUNT_BUSINESS_DAYS, 0, 0}, nine = {COUNT_BUSINESS_DAYS, 0, 9 * hour},
+                               days = {COUNT_DAYS, 0, 9 * hour};
     check_calendar("2016-11-01", first, 1, 1, "2016-12-01");
     check_calendar("2016-11-01", first, 1, 2, "2017-01-01");
     check_calendar("2016/11/01", first, 3, 1, "2017/02/01");
@@ -272,6 +273,8 @@ static void test_calendar_axis(void **state)
     check_calendar("2016-07-04", business, 1, 4, "2016-07-08");
     check_calendar("1969-12-26", business, 1, 5, "1970-01-02");
     check_calendar("2016-07-01T09:00Z", nine, 1, 6, "2016-07-11T09:00Z");
+    check_calendar("2016-07-01T09:00+02:00", days, 1, 1, "2016-07-02T09:00+02:00");
+    check_calendar("1969-12-31T09:00+02:00", days, 7, 1, "1970-01-07T09:00+02:00");
     /* What cannot be written is empty, and nothing wraps. */
     check_calendar("9999-12-31", end, 1, 1, "");
     check_calendar("9999-12-31", business, 1, 1, "");
@@ -280,6 +283,7 @@ static void test_calendar_axis(void **state)
     check_calendar("2016-11-01", first, 1, SIZE_MAX, "");
     check_calendar("2016-11-01", first, INT64_MAX / 2, 1, "");
     check_calendar("2016-07-01", business, INT64_MAX / 2, 1, "");
+    check_calendar("2016-07-01T09:00Z", days, INT64_MAX / 2, 1, "");
 
     static const struct {
         const char *text;
@@ -291,7 +295,9 @@ static void test_calendar_axis(void **state)
         {"2016-07-01 00:01", {COUNT_MONTHS, 1, 0}, false}, {"5", {COUNT_MONTHS, 1, 0}, false},
         {"2016-07-02", {COUNT_BUSINESS_DAYS, 0, 0}, false}, {"2016-07-03", {COUNT_BUSINESS_DAYS, 0, 0}, false},
         {"2016-07-04", {COUNT_BUSINESS_DAYS, 0, 0}, true}, {"1969-12-28", {COUNT_BUSINESS_DAYS, 0, 0}, false},
-        {"5", {COUNT_TICKS, 0, 0}, true},
+        {"2016-07-03T09:00+02:00", {COUNT_DAYS, 0, 9 * hour}, true},
+        {"2016-07-03T09:00+02:00", {COUNT_DAYS, 0, 0}, false},
+        {"5", {COUNT_DAYS, 0, 0}, false},                 {"5", {COUNT_TICKS, 0, 0}, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct time_format format;
