@@ -273,8 +273,9 @@ class SeriesMaker:
         zero = torch.zeros(n, 1, device=self.device)
         family, fast, slow, slowest = self.draw_periods(draw, n)
         trendy = self.trendiness[family]
-        economic = trendy > 0.55  # what is counted by weeks, months and years grows more often than it falls
-        rising = torch.where(economic, 0.85, 0.55)
+        economic = trendy > 0.55
+        growing = economic & (family > 0)  # what is counted by weeks, months and quarters mostly grows
+        rising = torch.where(growing, 0.85, 0.58)
         seasonal = (fast > 1.5) & draw.coin(0.85, n)
         one = torch.where(fast > 1.5, fast, torch.full_like(fast, 7.0))
 
@@ -311,7 +312,7 @@ class SeriesMaker:
         noise_size = torch.exp((draw.normal(n, 1) * 0.9 - 1.1).clamp(-3, 1))
         noise_size = torch.where(draw.coin(0.1, n), draw.log_between(0.005, 0.1, n), noise_size)
         y = season * torch.exp(0.7 * draw.normal(n, 1)) * size + cycle
-        strength = torch.exp(0.9 * draw.normal(n, 1) + 0.7 * economic)
+        strength = torch.exp(0.9 * draw.normal(n, 1) + 0.7 * growing)
         y = y + self.trend(draw, n, on, rising) * strength * (draw.uniform(n, 1) < trendy * 0.8)
         walks = draw.uniform(n, 1) < 0.2 + 0.3 * trendy
         y = y + self.walk(draw, n, on, rising) * torch.exp(0.9 * draw.normal(n, 1)) * walks
