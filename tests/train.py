@@ -51,14 +51,12 @@ def series_are_as_promised():
     check("all numbers are finite, no weight is negative",
           all(torch.isfinite(one[n]).all() for n in names) and (one["weight"] >= 0).all() and one["weight"].sum() > 0)
     check("a hidden value is 0 and has its flag", bool((one["z"][one["hidden"] == 1] == 0).all()))
-    members = one["masks"]["variate"][:, 25, 0].sum(-1)
-    check("series stand alone and in groups", members.min() == 1 and members.max() > 1)
-
     segments, draw = maker.makers[0], maker.draw
     maker.seed(1)
-    lengths, ahead, kept = [], [], []
+    lengths, ahead, kept, members = [], [], [], set()
     for _ in range(20):
-        _, leader = segments.groups(draw)
+        group, leader = segments.groups(draw)
+        members |= set((group[:, :, None] == group[:, None]).sum(2).flatten().tolist())
         start = segments.maker.lives(draw, segments.n)
         hidden, context = segments.hide(draw, start, leader)
         leads = torch.arange(segments.n) // ROWS * ROWS + leader.reshape(-1)
@@ -66,6 +64,7 @@ def series_are_as_promised():
         ahead.append(segments.k - context)
         kept.append((hidden == hidden[leads])[:, -1].float())
     lengths, ahead, kept = torch.cat(lengths), torch.cat(ahead), torch.cat(kept)
+    check("series stand alone and in groups of up to 16", 1 in members and 7 in members and 16 in members, members)
     check("lives reach from about 20 steps to the whole segment", lengths.min() < 30 and lengths.max() > 0.95 * segments.steps,
           (lengths.min(), lengths.max()))
     check("no patch to many are hidden at the end", ahead.min() == 0 and ahead.max() >= 10 and (ahead > 0).float().mean() > 0.8,
@@ -89,9 +88,34 @@ def scales_are_those_of_the_specification():
           np.allclose(loc[0, 2:], values.mean()) and np.allclose(scale[0, 2:], values.std(ddof=1)), (loc, scale))
 
 
+def write_series(folder):
+    """Two monthly series of 60 steps and the 12 that follow, one with gaps, in the form that evaluate.py reads."""
+    os.mkdir(folder)
+    t = np.arange(72)
+    columns = {"a": 10 + 0.1 * t + np.sin(t * 2 * np.pi / 12), "b": np.cos(t * 2 * np.pi / 12) + 0.3 * np.sin(t)}
+    columns["b"][[5, 63]] = np.nan
+    for name, part in (("context", slice(0, 60)), ("future", slice(60, 72))):
+        with open("%s/%s.csv" % (folder, name), "w") as f:
+            f.write("unique_id,ds,y\n")
+            for key, values in columns.items():
+                f.writelines("%s,%d,%s\n" % (key, at, "" if np.isnan(v) else repr(float(v)))
+                             for at, v in list(enumerate(values))[part])
+    with open(folder + "/meta.csv", "w") as f:
+        f.write("unique_id,freq,season,horizon,n\na,MS,12,12,60\nb,MS,12,12,60\n")
+
+
 def training_goes_on(folder):
-    whole, said = train(folder + "/whole", "--steps", "60")
+    write_series(folder + "/series")
+    whole, said = train(folder + "/whole", "--steps", "60", "--series", folder + "/series", "--scores", folder + "/scores.csv")
     check("the loss falls", len(whole) == 6 and whole[-1] < 0.8 * whole[0], said)
+    with open(folder + "/scores.csv", newline="") as f:
+        scores = {row["unique_id"]: float(row["rel_mase"]) for row in csv.DictReader(f)}
+    check("real series are scored", "series: 2 series: MASE" in said and set(scores) == {"a", "b"} and
+          all(0 < v < 100 for v in scores.values()), (scores, said))
+    run = subprocess.run([sys.executable, os.path.join(root, "scripts/train/features.py"), folder + "/series"],
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
+    check("real and made-up series are set side by side", run.returncode == 0 and "MS: 2 real, 4" in run.stdout and
+          "nan" not in run.stdout, run.stdout)
     first, said = train(folder + "/parts", "--steps", "60", "--stop", "30")
     check("a run stops where it is told", len(first) == 3, said)
     second, said = train(folder + "/parts", "--steps", "60", "--resume", folder + "/parts/state.pt")

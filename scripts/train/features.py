@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""Sets made-up series beside real ones: quantiles of features of each, family by family, to see where they part.
+
+usage: features.py DIR     DIR: a folder of real series, as evaluate.py reads it
+"""
+import sys
+
+import numpy as np
+import torch
+
+from evaluate import read_csv, read_folder
+from series import FAMILIES, Draws, SeriesMaker
+
+# Frequencies of meta.csv, the season of the features, the family in series.FAMILIES, and the most steps.
+PAIRS = (("YS", 1, 0, 320), ("QS", 4, 1, 320), ("MS", 12, 2, 320), ("D", 7, 4, 1280), ("H", 24, 6, 1280))
+SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
+MADE = 400
+
+
+def correlation(v, lag=1):
+    return np.corrcoef(v[:-lag], v[lag:])[0, 1] if len(v) > lag + 3 and v[:-lag].std() > 0 and v[lag:].std() > 0 else 0.0
+
+
+def features(x, season):
+    """Of one series: name -> number, or None for one that is constant or too short."""
+    x = x[np.isfinite(x)]
+    if len(x) < 2 * season + 8 or x.std() == 0:
+        return None
+    step, cycle, t, half = np.diff(x), x[season:] - x[:-season], np.arange(len(x)), len(x) // 2
+    line = x - np.polyval(np.polyfit(t, x, 1), t)
+    first, last = x[:half // 2].mean(), x[-half // 2:].mean()
+    return {
+        "step": np.log(np.abs(step).mean() / x.std()),  # log of the mean move of a step, in deviations of the series
+        "cycle": np.log(np.abs(cycle).mean() / x.std() + 1e-6),  # the same of a season
+        "step acf": correlation(step), "cycle acf": correlation(cycle), "cycle acf season": correlation(cycle, season),
+        "tails": np.log((((step - step.mean()) / step.std()) ** 4).mean()) if step.std() > 0 else 0.0,
+        "growth": np.log(last / first) if x.min() > 0 else np.nan,
+        "unrest": np.log(step[half:].std() + 1e-12) - np.log(step[:half].std() + 1e-12),
+        "line": 1 - line.var() / x.var(),
+        "repeats": (step == 0).mean(),
+    }
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    frequency = {r["unique_id"]: r["freq"] for r in read_csv(sys.argv[1] + "/meta.csv")}
+    series = read_folder(sys.argv[1])
+    device, generator = torch.device("cpu"), torch.Generator()
+    generator.manual_seed(0)
+    for name, season, family, most in PAIRS:
+        real = [s[1][-most:] for s in series if frequency[s[0]] == name]
+        if not real:
+            continue
+        maker = SeriesMaker(most, device)
+        maker.shares = tuple(float(i == family) for i in range(len(FAMILIES)))
+        lengths = torch.tensor([[float(len(real[i % len(real)]))] for i in range(MADE)])
+        values, start, _ = maker.make(Draws(device, generator), MADE, most - lengths)
+        made = [v[int(s):].double().numpy() for v, s in zip(values, start)]
+        real, made = ([f for f in (features(x, season) for x in part) if f] for part in (real, made))
+        print("%s: %d real, %d made; quantiles %s" % (name, len(real), len(made), SHARES))
+        for key in real[0]:
+            rows = (np.array([f[key] for f in part]) for part in (real, made))
+            cells = [" ".join("%6.2f" % q for q in np.quantile(v[np.isfinite(v)], SHARES)) for v in rows]
+            print("  %-18s real %s   made %s" % (key, *cells))
+
+
+if __name__ == "__main__":
+    main()
