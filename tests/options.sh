@@ -27,7 +27,7 @@ options_of() {
 # check_page PAGE: heads of paragraphs: .BR \-m ", " \-\-model " \fIMODEL\fR"
 check_page() {
     awk 'head && /^\.B/ { sub(/" \\f.*/, ""); print } { head = $0 == ".TP" || $0 == ".TQ" }' "man/$1.1" |
-        sed 's/\\-/-/g' | grep -oE ' --?[A-Za-z][a-z-]*' | tr -d ' ' | LC_ALL=C sort $2 > "$work/other"
+        sed 's/\\-/-/g' | grep -oE ' --?[A-Za-z][a-z-]*' | tr -d ' ' | LC_ALL=C sort ${2:+"$2"} > "$work/other"
     check "man/$1.1 has the options of its command"
 }
 
@@ -45,7 +45,7 @@ check_completion() {
 
 for command in forecast inspect devices verify; do
     options_of "$command" > "$work/help"
-    check_page "toto-$command" ''
+    check_page "toto-$command"
     check_completion "$command" "$command"
 done
 
