@@ -10,6 +10,7 @@
 #include "../table/season.h"
 #include "baselines.h"
 #include "metrics.h"
+#include "plan.h"
 
 /* Bytes of contexts that are forecast in one run: enough windows to fill any batch. */
 enum { RUN_BYTES = 64 << 20 };
@@ -399,28 +400,13 @@ static size_t run_length(const struct toto_backtest *backtest, size_t first, siz
     return n;
 }
 
-/* Makes the series of *n windows from run->first on: fewer, down to one, where a run of all is more than memory holds. */
-static enum toto_status plan_run(struct model_run *run, const struct toto_forecaster *forecaster,
-                                 const struct toto_forecast_options *options, size_t *n, struct toto_series **series,
-                                 struct toto_error *err)
+/* The series of the n windows from `first` on. */
+static enum toto_status make_run(void *user, size_t n, struct toto_series **series, struct toto_error *err)
 {
+    struct model_run *run = user;
     const struct toto_backtest *backtest = run->backtest;
-    for (;;) {
-        struct toto_plan plan;
-        enum toto_status status =
-            series_windows_make(backtest->history, backtest->windows + run->first, *n, backtest->context,
-                                options->horizon, backtest->fill, series, &run->variates, err);
-        if (!status)
-            status = toto_forecast_plan(forecaster->model, forecaster->device, *series, options, &plan, err);
-        if (!status)
-            log_info("planned %zu of %zu groups at once in %.1f MB on %s, %zu threads", plan.groups_per_batch,
-                     plan.n_groups, 1e-6 * (double)plan.memory_bytes, plan.device, plan.n_threads);
-        if (status != TOTO_STATUS_RESOURCE || *n == 1)
-            return status;
-        toto_series_free(*series);
-        *series = NULL;
-        *n = (*n + 1) / 2;
-    }
+    return series_windows_make(backtest->history, backtest->windows + run->first, n, backtest->context,
+                               backtest->layout.horizon, backtest->fill, series, &run->variates, err);
 }
 
 static enum toto_status run_model(const struct toto_backtest *backtest, const struct toto_forecaster *forecaster,
@@ -439,7 +425,7 @@ static enum toto_status run_model(const struct toto_backtest *backtest, const st
     for (size_t n; run.first < backtest->n_windows && !status; run.first += n) {
         struct toto_series *series = NULL;
         n = run_length(backtest, run.first, most);
-        status = plan_run(&run, forecaster, &options, &n, &series, err);
+        status = windows_plan(forecaster, &options, make_run, &run, &n, &series, err);
         if (!status)
             status = toto_forecast_run(forecaster->model, forecaster->device, series, &options, score_forecast, &run,
                                        err);

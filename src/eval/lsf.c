@@ -13,6 +13,7 @@
 #include "../series/regularize.h"
 #include "../table/season.h"
 #include "baselines.h"
+#include "plan.h"
 
 /* Windows that are in memory at once take at most so much, or a quarter of the memory that toto may have. */
 enum { WINDOWS_BYTES = 256 << 20 };
@@ -333,9 +334,9 @@ static enum toto_status score_forecast(void *user, const struct toto_forecast *f
 
 /* The series of n windows: a group each, named by its place in the file, so that its draws are its own whatever is
  * forecast beside it. */
-static enum toto_status make_windows(const struct scoring *scoring, size_t n, struct toto_series **series,
-                                     struct toto_error *err)
+static enum toto_status make_windows(void *user, size_t n, struct toto_series **series, struct toto_error *err)
 {
+    const struct scoring *scoring = user;
     const struct toto_lsf *data = scoring->data;
     const struct toto_series_options options = {.context = scoring->options->context, .group = scoring->options->group};
     struct arena arena = {NULL};
@@ -362,27 +363,6 @@ static enum toto_status make_windows(const struct scoring *scoring, size_t n, st
         status = toto_series_from_values(windows, n, &options, series, err);
     arena_free(&arena);
     return status;
-}
-
-/* Series of the next windows, as many as leave the run its memory; *n is lowered to them. */
-static enum toto_status plan_windows(const struct scoring *scoring, size_t *n, struct toto_series **series,
-                                     struct toto_error *err)
-{
-    for (;;) {
-        struct toto_plan plan;
-        enum toto_status status = make_windows(scoring, *n, series, err);
-        if (!status)
-            status = toto_forecast_plan(scoring->forecaster->model, scoring->forecaster->device, *series,
-                                        &scoring->forecast, &plan, err);
-        if (!status)
-            log_info("planned %zu of %zu groups at once in %.1f MB on %s, %zu threads", plan.groups_per_batch,
-                     plan.n_groups, 1e-6 * (double)plan.memory_bytes, plan.device, plan.n_threads);
-        if (status != TOTO_STATUS_RESOURCE || *n == 1)
-            return status;
-        toto_series_free(*series);
-        *series = NULL;
-        *n = (*n + 1) / 2;
-    }
 }
 
 /* A baseline sees the rows that a model would see. A context without any value is taken for the mean of the train
@@ -438,7 +418,7 @@ static enum toto_status score_model(struct scoring *scoring, struct toto_error *
     while (scoring->first < scoring->n_windows && !status) {
         struct toto_series *series = NULL;
         size_t count = size_min(at_once, scoring->n_windows - scoring->first);
-        status = plan_windows(scoring, &count, &series, err);
+        status = windows_plan(scoring->forecaster, &scoring->forecast, make_windows, scoring, &count, &series, err);
         if (!status)
             status = toto_forecast_run(scoring->forecaster->model, scoring->forecaster->device, series,
                                        &scoring->forecast, score_forecast, scoring, err);
