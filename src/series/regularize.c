@@ -484,13 +484,38 @@ static void gap_fill(enum toto_fill fill, struct anchor before, size_t start, si
     }
 }
 
+/* Points on their way into an array that is zeroed where nothing was observed. */
+struct filling {
+    enum toto_fill fill;
+    struct anchor before;
+    size_t next; /* the first point that is not written yet */
+    float *values;
+    uint8_t *observed;
+};
+
+/* An observed value, at a later place than the one before it; the gap between the two is filled. */
+static void point_put(struct filling *to, size_t place, float x)
+{
+    gap_fill(to->fill, to->before, to->next, place, x, to->values);
+    to->values[place] = x;
+    to->observed[place] = 1;
+    to->before = (struct anchor){true, (double)place, x};
+    to->next = place + 1;
+}
+
+/* What is left behind the last value. */
+static void filling_end(const struct filling *to, size_t n_steps)
+{
+    gap_fill(to->fill, to->before, to->next, n_steps, to->before.value, to->values);
+}
+
 void regularize_values(const struct toto_table *table, const struct key_axis *axis, size_t value,
                        int64_t last, size_t n_steps, enum toto_fill fill, float *values,
                        uint8_t *observed)
 {
     uint64_t step = (uint64_t)axis->step;
-    struct anchor before = {0};
-    size_t n_rows = axis->n_rows, next = 0; /* next: first point that is not written yet */
+    struct filling to = {.fill = fill, .values = values, .observed = observed};
+    size_t n_rows = axis->n_rows;
     while (n_rows > 0 && row_time(table, axis, n_rows - 1) > last)
         n_rows--;
     size_t i = n_rows;
@@ -499,7 +524,7 @@ void regularize_values(const struct toto_table *table, const struct key_axis *ax
         uint64_t back = distance(row_time(table, axis, i - 1), last) / step;
         float x = table_value(table, axis->rows[i - 1], value);
         if (back >= n_steps && !isnan(x)) {
-            before = (struct anchor){true, (double)(n_steps - 1) - (double)back, x};
+            to.before = (struct anchor){true, (double)(n_steps - 1) - (double)back, x};
             break;
         }
         i--;
@@ -510,36 +535,24 @@ void regularize_values(const struct toto_table *table, const struct key_axis *ax
         float x = table_value(table, axis->rows[i], value);
         if (back >= n_steps || isnan(x))
             continue;
-        size_t place = n_steps - 1 - (size_t)back;
-        gap_fill(fill, before, next, place, x, values);
-        values[place] = x;
-        observed[place] = 1;
-        before = (struct anchor){true, (double)place, x};
-        next = place + 1;
+        point_put(&to, n_steps - 1 - (size_t)back, x);
     }
-    gap_fill(fill, before, next, n_steps, before.value, values);
+    filling_end(&to, n_steps);
 }
 
 void regularize_array(const float *points, size_t n, size_t n_steps, enum toto_fill fill,
                       float *values, uint8_t *observed)
 {
-    struct anchor before = {0};
-    size_t first = n - n_steps, i = first, next = 0;
-    while (i > 0 && !before.known) {
+    struct filling to = {.fill = fill, .values = values, .observed = observed};
+    size_t first = n - n_steps, i = first;
+    while (i > 0 && !to.before.known) {
         i--;
         if (!isnan(points[i]))
-            before = (struct anchor){true, -(double)(first - i), points[i]};
+            to.before = (struct anchor){true, -(double)(first - i), points[i]};
     }
     memset(observed, 0, n_steps);
-    for (size_t place = 0; place < n_steps; place++) {
-        float x = points[first + place];
-        if (isnan(x))
-            continue;
-        gap_fill(fill, before, next, place, x, values);
-        values[place] = x;
-        observed[place] = 1;
-        before = (struct anchor){true, (double)place, x};
-        next = place + 1;
-    }
-    gap_fill(fill, before, next, n_steps, before.value, values);
+    for (size_t place = 0; place < n_steps; place++)
+        if (!isnan(points[first + place]))
+            point_put(&to, place, points[first + place]);
+    filling_end(&to, n_steps);
 }
