@@ -58,17 +58,14 @@ size_t eval_entries_make(struct eval_entries *e, const char *seed_help, void **t
 
 /* ---- Reading --------------------------------------------------------------------------------------------- */
 
-/* A baseline by its name, or where the model lies. name NULL: TOTO_MODEL, or nothing. */
-static enum toto_status find_model(const char *name, struct eval_model *model, struct toto_error *err)
+/* A baseline by its name, or where the model lies. given NULL: what stands in for -m. */
+static enum toto_status find_model(const char *given, struct eval_model *model, struct toto_error *err)
 {
-    const char *from_environment = getenv("TOTO_MODEL");
-    if (!name && from_environment && *from_environment)
-        name = from_environment;
-    model->name = name ? name : "builtin";
-    for (size_t i = 0; name && i < sizeof baselines / sizeof *baselines; i++)
-        if (strcmp(name, baselines[i].name) == 0)
+    model->name = model_path_name(given);
+    for (size_t i = 0; i < sizeof baselines / sizeof *baselines; i++)
+        if (strcmp(model->name, baselines[i].name) == 0)
             model->baseline = baselines[i].baseline;
-    return model->baseline ? TOTO_STATUS_OK : model_path_find(name, model->path, err);
+    return model->baseline ? TOTO_STATUS_OK : model_path_find(model->name, model->path, err);
 }
 
 static enum toto_status read_models(const struct arg_str *entry, struct eval_options *o, struct toto_error *err)
@@ -91,10 +88,7 @@ static enum toto_status read_run(const struct eval_entries *e, struct eval_optio
 {
     enum toto_status status;
     int type = 0;
-    const char *from_environment = getenv("TOTO_DEVICE");
-    o->device_name = e->device->count                            ? e->device->sval[0]
-                     : from_environment && *from_environment != '\0' ? from_environment
-                                                                     : "auto";
+    o->device_name = entry_device(e->device);
     if ((status = entry_choice(e->dtype, "--dtype", CHOICES("auto", "f32", "f16", "bf16"), &type, err)) ||
         (status = entry_size(e->samples, "-n/--samples", 0, MOST_SAMPLES, &o->forecast.n_samples, err)) ||
         (status = entry_size(e->samples_per_batch, "--samples-per-batch", 1, MOST_SAMPLES,
@@ -128,10 +122,7 @@ static enum toto_status read_output(const struct eval_entries *e, struct eval_op
         return command_fail(err, TOTO_STATUS_USAGE, "option -o/--output: the name of the file is empty");
     o->format = (enum toto_scores_format)format;
     o->output = e->output->count ? e->output->sval[0] : NULL;
-    o->log_level = e->quiet->count          ? TOTO_LOG_ERROR
-                   : e->verbose->count == 0 ? TOTO_LOG_WARN
-                   : e->verbose->count == 1 ? TOTO_LOG_INFO
-                                            : TOTO_LOG_DEBUG;
+    o->log_level = entry_log_level(e->quiet, e->verbose);
     o->progress = progress == 1 || (progress == 0 && !e->quiet->count && isatty(STDERR_FILENO));
     return TOTO_STATUS_OK;
 }

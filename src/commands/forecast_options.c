@@ -88,10 +88,7 @@ static enum toto_status read_run(const struct entries *t, struct forecast_option
     int choice = 0;
 
     o->model = entry_text(t->model);
-    const char *from_environment = getenv("TOTO_DEVICE");
-    o->device = entry_text(t->device)                              ? entry_text(t->device)
-                : from_environment && *from_environment != '\0' ? from_environment
-                                                              : "auto";
+    o->device = entry_device(t->device);
     if ((status = entry_choice(t->dtype, "--dtype", CHOICES("auto", "f32", "f16", "bf16"), &choice, err)) ||
         (status = entry_size(t->horizon, "-H/--horizon", 1, MOST_HORIZON, &o->forecast.horizon, err)) ||
         (status = entry_size(t->samples, "-n/--samples", 0, MOST_SAMPLES, &o->forecast.n_samples, err)) ||
@@ -124,10 +121,7 @@ static enum toto_status read_run(const struct entries *t, struct forecast_option
     o->dry_run = t->dry_run->count > 0;
     if (t->quiet->count && t->verbose->count)
         return command_fail(err, TOTO_STATUS_USAGE, "-q/--quiet and -v/--verbose exclude each other");
-    o->log_level = t->quiet->count          ? TOTO_LOG_ERROR
-                   : t->verbose->count == 0 ? TOTO_LOG_WARN
-                   : t->verbose->count == 1 ? TOTO_LOG_INFO
-                                            : TOTO_LOG_DEBUG;
+    o->log_level = entry_log_level(t->quiet, t->verbose);
     return TOTO_STATUS_OK;
 }
 
@@ -157,8 +151,8 @@ static enum toto_status read_quantiles(const struct entries *t, struct forecast_
     if (entry_text(t->quantiles) &&
         (status = option_numbers("--quantiles", entry_text(t->quantiles), 0, 1, &columns, &n_columns, err)))
         return status;
-    if (entry_text(t->levels) && (status = option_numbers("--levels", entry_text(t->levels), 0, 100, &o->owned->levels,
-                                                     &o->output.n_levels, err))) {
+    if (entry_text(t->levels) && (status = option_numbers("--levels", entry_text(t->levels), 0, 100,
+                                                          &o->owned->levels, &o->output.n_levels, err))) {
         free(columns);
         return status;
     }
@@ -211,11 +205,11 @@ static enum toto_status read_output(const struct entries *t, struct forecast_opt
                             o->output.path ? o->output.path : "standard output");
     o->forecast.keep_samples = o->output.samples_path != NULL;
     if (o->forecast.n_samples == 0) {
-        const char *clash = entry_text(t->quantiles)                               ? "--quantiles"
-                            : entry_text(t->levels)                                ? "--levels"
-                            : entry_text(t->samples_out)                           ? "--samples-out"
+        const char *clash = entry_text(t->quantiles)                             ? "--quantiles"
+                            : entry_text(t->levels)                              ? "--levels"
+                            : entry_text(t->samples_out)                         ? "--samples-out"
                             : entry_text(t->point) && point == TOTO_POINT_MEDIAN ? "--point median"
-                                                                              : NULL;
+                                                                                 : NULL;
         if (clash)
             return command_fail(err, TOTO_STATUS_USAGE,
                                 "%s needs samples, and -n 0 asks for the mean forecast alone", clash);

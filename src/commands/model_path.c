@@ -67,6 +67,14 @@ static void read_ref(const char *model_folder, const char *revision, char *commi
 
 static const char builtin[] = "builtin";
 
+const char *model_path_name(const char *given)
+{
+    const char *from_environment = getenv("TOTO_MODEL");
+    if (given)
+        return given;
+    return from_environment && *from_environment ? from_environment : builtin;
+}
+
 enum toto_status model_path_find(const char *name, char path[MODEL_PATH_SIZE], struct toto_error *err)
 {
     struct stat info;
@@ -74,10 +82,7 @@ enum toto_status model_path_find(const char *name, char path[MODEL_PATH_SIZE], s
     const char *revision;
     char hub[MODEL_PATH_SIZE / 2], folder[MODEL_PATH_SIZE - 256], commit[160];
 
-    if (!name) {
-        const char *from_environment = getenv("TOTO_MODEL");
-        name = from_environment && *from_environment ? from_environment : builtin;
-    }
+    name = model_path_name(name);
     if (!*name)
         return command_fail(err, TOTO_STATUS_USAGE,
                             "the name of the model is empty; give a folder, ORG/NAME in the Hugging Face cache, or "

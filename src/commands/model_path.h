@@ -6,7 +6,10 @@
 
 enum { MODEL_PATH_SIZE = 4096 };
 
-/* The path of the model that the command line names (NULL: TOTO_MODEL, else the built-in one): an existing path as it
+/* The name of the model: the one that the command line gives, else (NULL) TOTO_MODEL, else "builtin". */
+const char *model_path_name(const char *given);
+
+/* The path of the model of this name (NULL: as model_path_name says): an existing path as it
  * is, or ORG/NAME[@REV] looked up in the cache, which is only read. "builtin" always names the built-in one, whose
  * path is empty. */
 enum toto_status model_path_find(const char *name, char path[MODEL_PATH_SIZE], struct toto_error *err);

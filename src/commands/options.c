@@ -389,6 +389,22 @@ const char *entry_text(const struct arg_str *entry)
     return entry->count ? entry->sval[0] : NULL;
 }
 
+const char *entry_device(const struct arg_str *entry)
+{
+    const char *from_environment = getenv("TOTO_DEVICE");
+    if (entry->count)
+        return entry->sval[0];
+    return from_environment && *from_environment ? from_environment : "auto";
+}
+
+enum toto_log_level entry_log_level(const struct arg_lit *quiet, const struct arg_lit *verbose)
+{
+    return quiet->count          ? TOTO_LOG_ERROR
+           : verbose->count == 0 ? TOTO_LOG_WARN
+           : verbose->count == 1 ? TOTO_LOG_INFO
+                                 : TOTO_LOG_DEBUG;
+}
+
 enum toto_status entry_size(const struct arg_str *entry, const char *name, size_t least, size_t most, size_t *value,
                             struct toto_error *err)
 {

@@ -78,6 +78,11 @@ enum toto_status entry_size(const struct arg_str *entry, const char *name, size_
 enum toto_status entry_choice(const struct arg_str *entry, const char *name, const char *const *choices, size_t n,
                               int *choice, struct toto_error *err);
 
+/* What -d names, else TOTO_DEVICE, else "auto". */
+const char *entry_device(const struct arg_str *entry);
+/* What -q and the number of -v ask for. */
+enum toto_log_level entry_log_level(const struct arg_lit *quiet, const struct arg_lit *verbose);
+
 #define CHOICES(...) (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)
 
 /* Prints "toto: ", prefix and message on one line of standard error. What would act on a terminal, such as the escape
