@@ -1,34 +1,21 @@
 """Scores a network on real series while it trains. Real series choose between settings; none is trained on.
 
-Series folders hold context.csv and future.csv (unique_id,ds,y) and meta.csv (unique_id,freq,season,horizon,n). Scores are
-geometric means over series of the error relative to seasonal naive, as scripts/accuracy takes them from toto itself.
+The folders of series, and their scores, are those of scripts/accuracy/score.py, which scores toto itself.
 """
-import csv
 import math
+import os
+import sys
 
 import numpy as np
 import torch
 
 from batches import causal_scale, fill_forward
-from network import LEVELS, ROWS, attention_masks, rotary_tables
+from network import ROWS, attention_masks, rotary_tables
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, "accuracy"))
+import score  # noqa: E402
 
 MAX_CONTEXT = 4096
-
-
-def read_csv(path):
-    with open(path, newline="") as f:
-        return list(csv.DictReader(f))
-
-
-def read_folder(folder):
-    """[(id, context, future, season, horizon)] with NaN where a value is missing."""
-    values = {}
-    for name in ("context", "future"):
-        for row in read_csv("%s/%s.csv" % (folder, name)):
-            y = float(row["y"]) if row["y"] else math.nan
-            values.setdefault((name, row["unique_id"]), []).append(y)
-    return [(m["unique_id"], np.array(values["context", m["unique_id"]]), np.array(values["future", m["unique_id"]]),
-             int(m["season"]), int(m["horizon"])) for m in read_csv(folder + "/meta.csv")]
 
 
 def forecast(network, contexts, horizon, groups=None):
@@ -64,50 +51,23 @@ def forecast(network, contexts, horizon, groups=None):
     return q.sort(-1).values.flatten(1, 2)[:len(contexts), :horizon].cpu().numpy().astype(np.float64)
 
 
-def seasonal_naive(context, season, horizon):
-    filled, last = [], context[np.isfinite(context)][0]
-    for v in context[-max(season, 1):]:
-        last = v if np.isfinite(v) else last
-        filled.append(last)
-    return np.array([filled[len(filled) - season + i % season] for i in range(horizon)])
-
-
-def relative_scores(context, future, season, quantiles):
-    """MASE and weighted quantile loss relative to seasonal naive, and coverage of 0.1 to 0.9; None if naive is exact."""
-    naive = seasonal_naive(context, season, len(future))
-    ok = np.isfinite(future)
-    base = np.abs(future - naive)[ok].sum()
-    if base == 0:
-        return None
-    error = future[ok, None] - quantiles[ok]
-    levels = np.array(LEVELS)
-    loss = 2 * np.maximum(levels * error, (levels - 1) * error).sum() / len(levels)
-    covered = (quantiles[ok, 0] <= future[ok]) & (future[ok] <= quantiles[ok, 8])
-    return max(np.abs(error[:, 4]).sum() / base, 0.01), max(loss / base, 0.01), covered.mean()
-
-
 def score_folder(network, series):
-    """{id: (relative MASE, relative weighted quantile loss, coverage)}"""
-    out = {}
-    order = sorted(series, key=lambda s: (s[4], len(s[1])))
-    batch = []
-    for i, item in enumerate(order):
+    """The scores of a set that score.read_set read: {id: (relative MASE, relative weighted quantile loss, coverage)}."""
+    forecasts, batch = {}, []
+    order = sorted(series, key=lambda s: (s["horizon"], len(s["context"])))
+    for item, following in zip(order, order[1:] + [None]):
         batch.append(item)
-        last = i + 1 == len(order) or order[i + 1][4] != item[4]
-        if last or len(batch) == 16 * ROWS or len(order[i + 1][1]) > 2 * len(batch[0][1]) + 64:
-            quantiles = forecast(network, [s[1] for s in batch], item[4])
-            for (name, context, future, season, _), q in zip(batch, quantiles):
-                score = relative_scores(context, future, season, q)
-                if score:
-                    out[name] = score
+        if (following is None or following["horizon"] != item["horizon"] or len(batch) == 16 * ROWS or
+                len(following["context"]) > 2 * len(batch[0]["context"]) + 64):
+            quantiles = forecast(network, [s["context"] for s in batch], item["horizon"])
+            forecasts.update((s["id"], q) for s, q in zip(batch, quantiles))
             batch = []
-    return out
+    return score.score_set(series, forecasts)
 
 
 def summary(scores):
-    a = np.array(list(scores.values()))
-    return "%d series: MASE %.3f wQL %.3f (relative), coverage %.3f" % (
-        len(a), np.exp(np.log(a[:, 0]).mean()), np.exp(np.log(a[:, 1]).mean()), a[:, 2].mean())
+    mase, loss, coverage, n = score.summary(scores)
+    return "%d series: MASE %.3f wQL %.3f (relative), coverage %.3f" % (n, mase, loss, coverage)
 
 
 def ett_validation(network, path, horizons=(96, 192, 336, 720), context=2048, stride=48):

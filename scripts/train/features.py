@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Sets made-up series beside real ones: quantiles of features of each, family by family, to see where they part.
 
-usage: features.py DIR     DIR: a folder of real series, as evaluate.py reads it
+usage: features.py DIR     DIR: a folder of real series, as scripts/accuracy/score.py reads it
 """
 import sys
 
 import numpy as np
 import torch
 
-from evaluate import read_csv, read_folder
+from evaluate import score
 from series import FAMILIES, Draws, SeriesMaker
 
 # Frequencies of meta.csv, the season of the features, the family in series.FAMILIES, and the most steps.
@@ -44,12 +44,11 @@ def features(x, season):
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    frequency = {r["unique_id"]: r["freq"] for r in read_csv(sys.argv[1] + "/meta.csv")}
-    series = read_folder(sys.argv[1])
+    series = score.read_set(sys.argv[1])
     device, generator = torch.device("cpu"), torch.Generator()
     generator.manual_seed(0)
     for name, season, family, most in PAIRS:
-        real = [s[1][-most:] for s in series if frequency[s[0]] == name]
+        real = [s["context"][-most:] for s in series if s["freq"] == name]
         if not real:
             continue
         maker = SeriesMaker(most, device)

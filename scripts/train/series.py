@@ -221,7 +221,7 @@ class SeriesMaker:
         persistence = torch.where(draw.coin(0.7, n), draw.between(0.2, 0.95, n), 1 - draw.log_between(0.002, 0.05, n))
         persistence = torch.where(draw.coin(0.4, n), torch.zeros_like(persistence), persistence)
         e = filtered(e, torch.exp(self.t * torch.log(persistence.clamp_min(1e-6))))
-        e = unit(e, on) * on
+        e = unit(e, on)
         side = torch.where(draw.uniform(n, 1) < rising, 1.0, -1.0)
         drift = torch.where(draw.coin(0.6, n), side * draw.normal(n, 1).abs() * 0.4, torch.zeros(n, 1, device=self.device))
         return unit(torch.cumsum(e + drift * on, 1), on)
@@ -270,7 +270,6 @@ class SeriesMaker:
         on = (t >= start).float()
         self.life = steps - start
         self.x = ((t - start) / self.life).clamp_min(0)
-        zero = torch.zeros(n, 1, device=self.device)
         family, fast, slow, slowest = self.draw_periods(draw, n)
         trendy = self.trendiness[family]
         economic = trendy > 0.55
@@ -335,8 +334,9 @@ class SeriesMaker:
         y = self.link(draw, n, y, on, family, economic, seasonal)
         y = torch.where(draw.uniform(n, 1) < torch.where(economic, 0.03, 0.1), -y, y)
         y = y * torch.exp(2.0 * draw.normal(n, 1))
-        period = torch.where(seasonal, torch.round(one), torch.ones_like(one))
-        return y.nan_to_num(0, 0, 0).clamp(-1e12, 1e12), start, torch.where(period * 2 > self.life, zero + 1, period)
+        period = torch.round(one)
+        period = torch.where(seasonal & (period * 2 <= self.life), period, torch.ones_like(period))
+        return y.nan_to_num(0, 0, 0).clamp(-1e12, 1e12), start, period
 
     def events(self, draw, n, y, on):
         """Level shifts, outliers, shocks that die away, holidays, stops."""
@@ -353,7 +353,7 @@ class SeriesMaker:
         day = t - 365.25 * torch.floor(t / 365.25) - draw.between(0, 365, n)
         holiday = (day.abs() < draw.between(0.5, 5, n)) * draw.normal(n, 1) * 2
         y = torch.where(draw.coin(0.04, n) & (self.life > 400), y + holiday, y)
-        begin = start_of(draw, n, self.life, steps)
+        begin = steps - self.life * draw.uniform(n, 1)
         stop = (t >= begin) & (t < begin + self.life * draw.log_between(0.01, 0.2, n))
         low = torch.where(draw.coin(0.5, n), y.amin(1, keepdim=True), draw.normal(n, 1))
         return torch.where(draw.coin(0.03, n), torch.where(stop, low, y), y)
@@ -390,7 +390,3 @@ class SeriesMaker:
         deviation = ((y - (y * on).sum(1, keepdim=True) / self.life) ** 2 * on).sum(1, keepdim=True) / self.life
         grain = deviation.sqrt().clamp_min(1e-6) * draw.log_between(0.003, 0.6, n)
         return torch.where(draw.coin(0.1, n), torch.round(y / grain) * grain, y)
-
-
-def start_of(draw, n, life, steps):
-    return steps - life * draw.uniform(n, 1)

@@ -153,7 +153,7 @@ class Run:
         self.rotary = rotary_tables(self.batches.tokens, shape.head, self.device)
         self.levels = torch.tensor(LEVELS, device=self.device)
         self.first = 0
-        self.folders = {d: evaluate.read_folder(d) for d in o.series}
+        self.folders = {d: evaluate.score.read_set(d) for d in o.series}
 
     def say(self, text):
         if self.rank == 0:
