@@ -9,11 +9,13 @@ import math
 import torch
 
 from network import ROWS, attention_masks
-from series import Draws, SeriesMaker, smooth, unit
+from series import Draws, SeriesMaker, filtered, smooth, unit
 
 MIN_SEEN = 8          # patches with fewer values behind them take the scale of the first 8
 LONGEST_FORECAST = 736  # steps
 MOST_LAG = 96           # steps by which most followers follow
+LED_WEIGHT = 2.5        # of followers beside others
+RESTLESS = 0.35         # share of the groups with followers that are mostly noise
 # How the rows of a block form groups: sizes that sum to ROWS, with their shares.
 PARTITIONS = (
     ((1,) * 16, 0.5), ((2,) * 8, 0.1), ((3, 3, 3, 3, 4), 0.06), ((4,) * 4, 0.06), ((5, 5, 6), 0.06),
@@ -70,7 +72,8 @@ class SegmentMaker:
         return self.partitions[which], self.leaders[which]
 
     def relate(self, draw, y, start, period, group, leader):
-        """Variates of a group become related: sums of common factors, followers of the first with a delay, copies."""
+        """Variates of a group become related: sums of common factors, followers of the first with a delay, copies. Also
+        returns which of them follow [n, 1]."""
         cells, t = self.cells, self.maker.t
         on = (t >= start).float()
         own = unit(y, on)
@@ -81,29 +84,33 @@ class SegmentMaker:
         eye = torch.eye(ROWS, device=self.device)
         mixed = torch.matmul(loads * (1 - eye) + eye, cube).reshape(self.n, self.steps)
 
+        alone = (same.sum(2) == 1).view(-1, 1)
+        kind = draw.pick((0.3, 0.25, 0.45), cells).expand(cells, ROWS).reshape(-1, 1)
         base = torch.arange(cells, device=self.device)[:, None] * ROWS
         first = (base + leader).reshape(-1)
-        follows = first != torch.arange(self.n, device=self.device)
+        led = (kind == 2) & ~alone & (first != torch.arange(self.n, device=self.device))[:, None]
+        # Some groups are mostly noise: what their followers do next can be known from the leader alone.
+        restless = (kind == 2) & ~alone & draw.coin(RESTLESS, cells).expand(cells, ROWS).reshape(-1, 1)
+        fade = torch.exp(t * torch.log(draw.between(0.01, 0.98, self.n)))
+        noise = unit(filtered(draw.normal(self.n, self.steps), fade), on)
+        own = torch.where(restless, noise + own * draw.between(0, 0.5, self.n), own)
+
         longest = (self.steps - start) / 4
         longest = torch.where(draw.coin(0.85, self.n), longest.clamp_max(MOST_LAG), longest)
         lag = torch.floor(torch.exp(draw.uniform(self.n, 1) * torch.log(longest + 1)))
-        copy = draw.coin(0.15, self.n)
-        lag = torch.where(copy, torch.zeros_like(lag), lag)
-        past = (t - lag).clamp_min(0).long()
-        led = own[first].gather(1, past)
+        lag = torch.where(draw.coin(0.15, self.n), torch.zeros_like(lag), lag)
+        past = own[first].gather(1, (t - lag).clamp_min(0).long())
         side = torch.where(draw.coin(0.85, self.n), 1.0, -1.0)
-        follower = led * side + own * draw.log_between(0.01, 1.0, self.n)
-        late = torch.where(follows[:, None], start[first] + lag, start)
+        follower = past * side + own * draw.log_between(0.01, 1.0, self.n)
 
-        kind = draw.pick((0.3, 0.25, 0.45), cells).expand(cells, ROWS).reshape(-1, 1)
         scale = torch.exp(2 * draw.normal(self.n, 1))
         offset = draw.normal(self.n, 1) * torch.exp(draw.normal(self.n, 1))
-        alone = (same.sum(2) == 1).view(-1, 1)
-        led_by = (kind == 2) & follows[:, None] & ~alone
-        related = torch.where(led_by, follower, mixed) * scale + offset * scale
-        related = torch.where((kind > 0) & ~alone, related, y)
-        start = torch.where(led_by, torch.maximum(start, late.clamp_max(self.steps - 1)), start)
-        return related, start, torch.where(led_by, period[first], period)
+        related = torch.where(kind == 1, mixed, own)
+        related = torch.where(led, follower, related)
+        related = torch.where((kind > 0) & ~alone, related * scale + offset * scale, y)
+        late = (start[first] + lag).clamp_max(self.steps - 1)
+        start = torch.where(led, torch.maximum(start, late), start)
+        return related, start, torch.where(led, period[first], period), led
 
     def missing(self, draw, n):
         """Values that were not measured [n, T]: here and there, or in stretches."""
@@ -155,7 +162,7 @@ class SegmentMaker:
         together = start.gather(1, leader)
         start = torch.where(draw.uniform(self.cells, ROWS) < 0.85, together, start).view(n, 1)
         y, start, period = self.maker.make(draw, n, start)
-        y, start, period = self.relate(draw, y, start, period, group, leader)
+        y, start, period, led = self.relate(draw, y, start, period, group, leader)
         known = (self.maker.t >= start) & ~self.missing(draw, n)
         hidden, context = self.hide(draw, start, leader)
         index = torch.arange(k, device=self.device)[None]
@@ -173,7 +180,7 @@ class SegmentMaker:
         weight = torch.zeros_like(z)
         weight[:, :-1] = known.view(patches)[:, 1:] * (count[:, :-1, None] >= MIN_SEEN) * (
             1.0 + hidden[:, 1:, None].float())
-        weight = weight * self.importance(y, known, period)[..., None]
+        weight = weight * (self.importance(y, known, period) * torch.where(led, LED_WEIGHT, 1.0))[..., None]
         unseen = ~(known | forced).view(patches).any(2) & ~hidden
         parts = {"z": z, "hidden": 1.0 - seen.view(patches).float(), "target": target, "weight": weight,
                  "unseen": unseen, "group": group.view(self.cells, ROWS, 1).expand(self.cells, ROWS, k).reshape(n, k)}

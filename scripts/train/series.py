@@ -21,19 +21,20 @@ FAMILIES = (
     ((12, 0, 0), 0.80, (0.34, 0.34, 0.12, 0.03, 0.01)),
     ((52.18, 0, 0), 0.60, (0.04, 0.12, 0.12, 0.06, 0.03)),
     # daily, business days
-    ((7, 30.44, 365.25), 0.50, (0.06, 0.12, 0.22, 0.20, 0.16)),
-    ((5, 21.7, 260.9), 0.50, (0.04, 0.06, 0.08, 0.06, 0.05)),
+    ((7, 30.44, 365.25), 0.42, (0.06, 0.12, 0.22, 0.20, 0.16)),
+    ((5, 21.7, 260.9), 0.45, (0.04, 0.06, 0.08, 0.06, 0.05)),
     # hourly; every 30, 15, 10, 5 and 1 minutes
-    ((24, 168, 8766), 0.35, (0.05, 0.10, 0.22, 0.32, 0.38)),
-    ((48, 336, 17532), 0.30, (0.02, 0.03, 0.06, 0.10, 0.12)),
-    ((96, 672, 35064), 0.30, (0.01, 0.02, 0.03, 0.06, 0.08)),
-    ((144, 1008, 0), 0.30, (0.00, 0.01, 0.01, 0.03, 0.04)),
-    ((288, 2016, 0), 0.30, (0.00, 0.01, 0.01, 0.02, 0.03)),
-    ((60, 1440, 0), 0.30, (0.01, 0.01, 0.01, 0.02, 0.02)),
+    ((24, 168, 8766), 0.28, (0.05, 0.10, 0.22, 0.32, 0.38)),
+    ((48, 336, 17532), 0.25, (0.02, 0.03, 0.06, 0.10, 0.12)),
+    ((96, 672, 35064), 0.25, (0.01, 0.02, 0.03, 0.06, 0.08)),
+    ((144, 1008, 0), 0.25, (0.00, 0.01, 0.01, 0.03, 0.04)),
+    ((288, 2016, 0), 0.25, (0.00, 0.01, 0.01, 0.02, 0.03)),
+    ((60, 1440, 0), 0.25, (0.01, 0.01, 0.01, 0.02, 0.02)),
     # any period
     ((-1, 0, 0), 0.50, (0.09, 0.08, 0.08, 0.09, 0.07)),
 )
-FIRST_FINE = 6  # hourly
+FIRST_DAILY, FIRST_HOURLY, ANY = 4, 6, 12
+PLAIN = 0.15  # share of series of few parts
 LENGTHS = (320, 640, 1280, 2560, 5120)
 SHORT_PERIODS = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 12.0, 24.0)
 # Days and business days of the months of 28 years, over their means: many monthly totals follow them.
@@ -188,11 +189,11 @@ class SeriesMaker:
         return torch.where(turned == (draw.uniform(n, 1) < rising), -y, y)
 
     def colour(self, draw, n, fine):
-        """Impulse responses [n, T] of stationary noise: white, two real or complex roots, fractional. Of series of less than
-        a day (`fine` [n, 1]) little is white."""
+        """Impulse responses [n, T] of stationary noise: white, two real or complex roots, fractional. The finer the series
+        (`fine` [n, 1]: 2 less than a day, 1 days, 0 others), the less of it is white."""
         j = self.t + 1
-        near = torch.where(fine, draw.between(0.6, 0.97, n), draw.between(0.1, 0.95, n))
-        r1 = torch.where(draw.coin(0.6, n), near, 1 - draw.log_between(0.002, 0.1, n))
+        near = torch.where(fine > 1, draw.between(0.7, 0.98, n), draw.between(0.2, 0.95, n))
+        r1 = torch.where(draw.coin(0.72, n), near, 1 - draw.log_between(0.002, 0.1, n))
         r2 = torch.where(draw.coin(0.5, n), torch.zeros_like(r1), draw.between(-0.6, 0.9, n) * r1)
         r2 = torch.where((r1 - r2).abs() < 0.02, r1 - 0.05, r2)
         real = (torch.exp(j * torch.log(r1)) - torch.sign(r2) ** j * torch.exp(
@@ -203,7 +204,8 @@ class SeriesMaker:
         long = torch.exp((fraction - 1) * torch.log(j)) * torch.where(self.t == 0, 1.0, 0.6)
         white = (self.t == 0).float().expand(n, self.steps)
         kind = draw.pick((0.35, 0.4, 0.13, 0.12), n)
-        kind = torch.where(fine & (kind == 0) & draw.coin(0.75, n), torch.ones_like(kind), kind)
+        dull = (kind == 0) | ((kind == 3) & (fine > 1))
+        kind = torch.where(dull & (draw.uniform(n, 1) < 0.45 * fine), torch.ones_like(kind), kind)
         y = torch.where(kind == 1, real, white)
         return torch.where(kind == 2, cycle, torch.where(kind == 3, long, y))
 
@@ -218,8 +220,8 @@ class SeriesMaker:
         e = self.shocks(draw, n)
         jumps = e * (draw.uniform(n, self.steps) < draw.log_between(0.005, 0.2, n)) * 4
         e = torch.where(draw.coin(0.12, n), jumps, e) * on
-        persistence = torch.where(draw.coin(0.7, n), draw.between(0.2, 0.95, n), 1 - draw.log_between(0.002, 0.05, n))
-        persistence = torch.where(draw.coin(0.4, n), torch.zeros_like(persistence), persistence)
+        persistence = torch.where(draw.coin(0.85, n), draw.between(0.1, 0.9, n), 1 - draw.log_between(0.01, 0.1, n))
+        persistence = torch.where(draw.coin(0.55, n), torch.zeros_like(persistence), persistence)
         e = filtered(e, torch.exp(self.t * torch.log(persistence.clamp_min(1e-6))))
         e = unit(e, on)
         side = torch.where(draw.uniform(n, 1) < rising, 1.0, -1.0)
@@ -274,8 +276,9 @@ class SeriesMaker:
         trendy = self.trendiness[family]
         economic = trendy > 0.55
         growing = economic & (family > 0)  # what is counted by weeks, months and quarters mostly grows
-        rising = torch.where(growing, 0.85, 0.58)
-        seasonal = (fast > 1.5) & draw.coin(0.85, n)
+        rising = torch.where(growing, 0.88, 0.58)
+        plain = draw.coin(PLAIN, n)
+        seasonal = (fast > 1.5) & (draw.uniform(n, 1) < torch.where(plain, 0.5, 0.85))
         one = torch.where(fast > 1.5, fast, torch.full_like(fast, 7.0))
 
         # Seasons: the fast one, the slow one as another shape or as a profile of whole fast cycles, the slowest.
@@ -289,12 +292,12 @@ class SeriesMaker:
         by_cycle = levels.gather(1, place)
         s2 = torch.where(draw.coin(0.5, n), unit(by_cycle, on), self.season(draw, n, two, on))
         damp = torch.where(draw.coin(0.4, n), (1 + 0.35 * by_cycle).clamp(0, 2), torch.ones_like(by_cycle))
-        use_two = (slow > 1.5) & draw.coin(0.55, n) & seasonal
+        use_two = (slow > 1.5) & draw.coin(0.55, n) & seasonal & ~plain
         s1 = torch.where(use_two, s1 * damp, s1)
         three = torch.where(slowest > 1.5, slowest, 5.0 * two)
         u = 2 * math.pi * (t / three + draw.uniform(n, 1))
         s3 = torch.sin(u) + draw.normal(n, 1) * 0.3 * torch.sin(2 * u + draw.uniform(n, 1) * 6)
-        use_three = (slowest > 1.5) & draw.coin(0.6, n)
+        use_three = (slowest > 1.5) & draw.coin(0.5, n) & ~plain
         annual_swing = torch.where(use_three & draw.coin(0.4, n), 1 + draw.between(-0.7, 0.7, n) * torch.sin(u), 1.0)
         season = (s1 * annual_swing + s2 * use_two * torch.exp(0.6 * draw.normal(n, 1) - 0.4)) * seasonal
         season = season + s3 * use_three * torch.exp(0.7 * draw.normal(n, 1))
@@ -305,24 +308,25 @@ class SeriesMaker:
         bend = draw.between(0, 0.8, n) * torch.sin(2 * math.pi * turns)
         cycle = torch.sin(2 * math.pi * (turns + draw.uniform(n, 1)) + bend)
         cycle = torch.where(draw.coin(0.3, n), torch.exp(draw.between(0.5, 2, n) * cycle), cycle)
-        cycle = unit(cycle, on) * torch.exp(0.6 * draw.normal(n, 1) - 0.3) * draw.coin(0.12, n)
+        cycle = unit(cycle, on) * torch.exp(0.6 * draw.normal(n, 1) - 0.3) * (draw.coin(0.12, n) & ~plain)
 
         size = torch.exp(0.8 * draw.normal(n, 1))
         noise_size = torch.exp((draw.normal(n, 1) * 0.9 - 1.1).clamp(-3, 1))
         noise_size = torch.where(draw.coin(0.1, n), draw.log_between(0.005, 0.1, n), noise_size)
         y = season * torch.exp(0.7 * draw.normal(n, 1)) * size + cycle
         strength = torch.exp(0.9 * draw.normal(n, 1) + 0.7 * growing)
-        y = y + self.trend(draw, n, on, rising) * strength * (draw.uniform(n, 1) < trendy * 0.8)
-        walks = draw.uniform(n, 1) < 0.2 + 0.3 * trendy
+        y = y + self.trend(draw, n, on, rising) * strength * (draw.uniform(n, 1) < trendy * torch.where(plain, 0.4, 0.8))
+        walks = draw.uniform(n, 1) < torch.where(plain, 0.5, 0.2 + 0.3 * trendy)
+        noise_size = torch.where(plain & walks & draw.coin(0.6, n), 0.1 * noise_size, noise_size)
         y = y + self.walk(draw, n, on, rising) * torch.exp(0.9 * draw.normal(n, 1)) * walks
         smoothing = draw.coin(0.3 if steps <= 1280 else 0.12, n)
         y = y + self.smoothing(draw, n, fast, on) * noise_size * smoothing
         noise = self.shocks(draw, n)
-        fine = (family >= FIRST_FINE) & (fast > 20)
+        fine = ((family >= FIRST_HOURLY) & (fast > 20)).float() + ((family >= FIRST_DAILY) & (family < ANY)).float()
         coloured = unit(filtered(noise, self.colour(draw, n, fine)), on)
         white = unit(noise, on)
-        mixed = draw.uniform(n, 1) < torch.where(fine, 0.15, 0.3)
-        noise = torch.where(mixed, coloured + white * draw.log_between(0.05, 2, n), coloured)
+        mixed = draw.uniform(n, 1) < 0.3 - 0.1 * fine
+        noise = torch.where(mixed, coloured + white * draw.log_between(0.05, 2, n) / (1 + fine), coloured)
         busy = torch.exp(draw.between(0.1, 0.7, n) * s1.clamp(-2, 2))
         stormy = torch.exp(0.6 * unit(smooth(draw, n, steps, draw.log_between(3, 60, n)), on))
         unrest = draw.pick((0.65, 0.18, 0.17), n)
@@ -330,7 +334,7 @@ class SeriesMaker:
         y = y + noise * noise_size * torch.where(smoothing, 0.3 * draw.coin(0.3, n), 1.0)
         y = y + s1 * s2 * draw.between(0.2, 1.0, n) * (seasonal & use_two & draw.coin(0.15, n))
 
-        y = self.events(draw, n, y, on)
+        y = torch.where(plain, y, self.events(draw, n, y, on))
         y = self.link(draw, n, y, on, family, economic, seasonal)
         y = torch.where(draw.uniform(n, 1) < torch.where(economic, 0.03, 0.1), -y, y)
         y = y * torch.exp(2.0 * draw.normal(n, 1))
@@ -362,7 +366,7 @@ class SeriesMaker:
         """What is measured of the process: itself, its exponential, what is above zero, a share, counts, sums, rounded."""
         t = self.t
         z = unit(y, on).nan_to_num(0, 0, 0)
-        spread = draw.log_between(0.04, 1.3, n)
+        spread = torch.where(economic, draw.log_between(0.1, 1.5, n), draw.log_between(0.04, 1.3, n))
         grown = torch.exp((z * spread).clamp(-8, 8))
         level = draw.between(1.5, 12, n)
         shifted = torch.relu(z - draw.normal(n, 1))
@@ -377,7 +381,7 @@ class SeriesMaker:
         total = torch.cumsum(rise * on, 1)
         total = total / total.amax(1, keepdim=True).clamp_min(1e-6)
         kind = draw.pick((0.35, 0.15, 0.27, 0.035, 0.035, 0.075, 0.035, 0.025, 0.025), n)
-        kind = torch.where(economic & draw.coin(0.3, n), torch.full_like(kind, 2), kind)
+        kind = torch.where(economic & draw.coin(0.45, n), torch.full_like(kind, 2), kind)
         kind = torch.where(economic & (kind > 5) & draw.coin(0.6, n), torch.ones_like(kind), kind)
         for i, other in enumerate((z + level, grown, shifted, share, counts, intermittent, clipped, total), 1):
             y = torch.where(kind == i, other, y)
