@@ -14,8 +14,8 @@ from series import Draws, SeriesMaker, filtered, smooth, unit
 MIN_SEEN = 8          # patches with fewer values behind them take the scale of the first 8
 LONGEST_FORECAST = 736  # steps
 MOST_LAG = 96           # steps by which most followers follow
-LED_WEIGHT = 2.5        # of followers beside others
-RESTLESS = 0.35         # share of the groups with followers that are mostly noise
+RESTLESS = 0.4          # share of the groups with followers that are mostly noise
+LED_WEIGHT = 8.0        # of their followers beside other series
 # How the rows of a block form groups: sizes that sum to ROWS, with their shares.
 PARTITIONS = (
     ((1,) * 16, 0.5), ((2,) * 8, 0.1), ((3, 3, 3, 3, 4), 0.06), ((4,) * 4, 0.06), ((5, 5, 6), 0.06),
@@ -73,7 +73,7 @@ class SegmentMaker:
 
     def relate(self, draw, y, start, period, group, leader):
         """Variates of a group become related: sums of common factors, followers of the first with a delay, copies. Also
-        returns which of them follow [n, 1]."""
+        returns which of them follow noise [n, 1]."""
         cells, t = self.cells, self.maker.t
         on = (t >= start).float()
         own = unit(y, on)
@@ -110,7 +110,7 @@ class SegmentMaker:
         related = torch.where((kind > 0) & ~alone, related * scale + offset * scale, y)
         late = (start[first] + lag).clamp_max(self.steps - 1)
         start = torch.where(led, torch.maximum(start, late), start)
-        return related, start, torch.where(led, period[first], period), led
+        return related, start, torch.where(led, period[first], period), led & restless
 
     def missing(self, draw, n):
         """Values that were not measured [n, T]: here and there, or in stretches."""

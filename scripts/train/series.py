@@ -335,7 +335,7 @@ class SeriesMaker:
         y = y + s1 * s2 * draw.between(0.2, 1.0, n) * (seasonal & use_two & draw.coin(0.15, n))
 
         y = torch.where(plain, y, self.events(draw, n, y, on))
-        y = self.link(draw, n, y, on, family, economic, seasonal)
+        y = self.link(draw, n, y, on, family, economic, growing, seasonal)
         y = torch.where(draw.uniform(n, 1) < torch.where(economic, 0.03, 0.1), -y, y)
         y = y * torch.exp(2.0 * draw.normal(n, 1))
         period = torch.round(one)
@@ -362,11 +362,11 @@ class SeriesMaker:
         low = torch.where(draw.coin(0.5, n), y.amin(1, keepdim=True), draw.normal(n, 1))
         return torch.where(draw.coin(0.03, n), torch.where(stop, low, y), y)
 
-    def link(self, draw, n, y, on, family, economic, seasonal):
+    def link(self, draw, n, y, on, family, economic, growing, seasonal):
         """What is measured of the process: itself, its exponential, what is above zero, a share, counts, sums, rounded."""
         t = self.t
         z = unit(y, on).nan_to_num(0, 0, 0)
-        spread = torch.where(economic, draw.log_between(0.1, 1.5, n), draw.log_between(0.04, 1.3, n))
+        spread = torch.where(growing, draw.log_between(0.1, 1.5, n), draw.log_between(0.04, 1.3, n))
         grown = torch.exp((z * spread).clamp(-8, 8))
         level = draw.between(1.5, 12, n)
         shifted = torch.relu(z - draw.normal(n, 1))
@@ -381,7 +381,7 @@ class SeriesMaker:
         total = torch.cumsum(rise * on, 1)
         total = total / total.amax(1, keepdim=True).clamp_min(1e-6)
         kind = draw.pick((0.35, 0.15, 0.27, 0.035, 0.035, 0.075, 0.035, 0.025, 0.025), n)
-        kind = torch.where(economic & draw.coin(0.45, n), torch.full_like(kind, 2), kind)
+        kind = torch.where(economic & (draw.uniform(n, 1) < torch.where(growing, 0.45, 0.3)), torch.full_like(kind, 2), kind)
         kind = torch.where(economic & (kind > 5) & draw.coin(0.6, n), torch.ones_like(kind), kind)
         for i, other in enumerate((z + level, grown, shifted, share, counts, intermittent, clipped, total), 1):
             y = torch.where(kind == i, other, y)
