@@ -72,6 +72,30 @@ def series_are_as_promised():
     check("variates of a group are hidden together, but for those known ahead", 0.9 < kept.mean() < 1, kept.mean())
 
 
+def likeness(leader, follower, start):
+    """The best correlation of a follower with its leader up to a quarter of their life before."""
+    steps = len(leader)
+    return max(abs(float(torch.corrcoef(torch.stack((leader[start:steps - lag], follower[start + lag:])))[0, 1]))
+               for lag in range((steps - start) // 4 + 1))
+
+
+def followers_follow():
+    maker = BatchMaker(16, [1, 1], torch.device("cpu"), 640)
+    segments, draw = maker.makers[1], maker.draw
+    maker.seed(2)
+    found = []
+    for _ in range(20):
+        group, leader = segments.groups(draw)
+        own = draw.normal(segments.n, segments.steps)
+        start, period = (torch.full((segments.n, 1), v) for v in (40.0, 7.0))
+        y, _, _, follows = segments.relate(draw, own, start, period, group, leader)
+        leads = torch.arange(segments.n) // ROWS * ROWS + leader.reshape(-1)
+        found += [likeness(y[leads[i]], y[i], 40) for i in follows[:, 0].nonzero()[:, 0].tolist()]
+    found = torch.tensor(found)
+    check("a follower repeats its leader, which stays as it was, with a delay and noise",
+          len(found) > 30 and found.median() > 0.9 and found.min() > 0.6, found.sort().values.tolist())
+
+
 def scales_are_those_of_the_specification():
     # Worked by hand: the running mean and deviation of 1 2 3 4 | 10 - 12 14, with 8 values seen from the second patch of 8.
     x = torch.tensor([[1.0, 2, 3, 4, 10, 99, 12, 14, 0, 0, 0, 0]])
@@ -156,6 +180,7 @@ def toto_forecasts_alike(folder, toto):
 
 
 series_are_as_promised()
+followers_follow()
 scales_are_those_of_the_specification()
 with tempfile.TemporaryDirectory() as work:
     training_goes_on(work)
