@@ -59,7 +59,7 @@ def series_are_as_promised():
         members |= set((group[:, :, None] == group[:, None]).sum(2).flatten().tolist())
         start = segments.maker.lives(draw, segments.n)
         hidden, context = segments.hide(draw, start, leader)
-        leads = torch.arange(segments.n) // ROWS * ROWS + leader.reshape(-1)
+        leads = segments.first_rows(leader)
         lengths.append(segments.steps - start)
         ahead.append(segments.k - context)
         kept.append((hidden == hidden[leads])[:, -1].float())
@@ -89,7 +89,7 @@ def followers_follow():
         own = draw.normal(segments.n, segments.steps)
         start, period = (torch.full((segments.n, 1), v) for v in (40.0, 7.0))
         y, _, _, follows = segments.relate(draw, own, start, period, group, leader)
-        leads = torch.arange(segments.n) // ROWS * ROWS + leader.reshape(-1)
+        leads = segments.first_rows(leader)
         found += [likeness(y[leads[i]], y[i], 40) for i in follows[:, 0].nonzero()[:, 0].tolist()]
     found = torch.tensor(found)
     check("a follower repeats its leader, which stays as it was, with a delay and noise",

@@ -71,6 +71,10 @@ class SegmentMaker:
         which = draw.pick(tuple(share for _, share in PARTITIONS), self.cells)[:, 0]
         return self.partitions[which], self.leaders[which]
 
+    def first_rows(self, leader):
+        """Row [n] of the first variate of each row's group; leader as `groups` returns it."""
+        return (torch.arange(self.cells, device=self.device)[:, None] * ROWS + leader).reshape(-1)
+
     def relate(self, draw, y, start, period, group, leader):
         """Variates of a group become related: sums of common factors, followers of the first with a delay, copies. Also
         returns which of them follow noise [n, 1]."""
@@ -86,11 +90,11 @@ class SegmentMaker:
 
         alone = (same.sum(2) == 1).view(-1, 1)
         kind = draw.pick((0.3, 0.25, 0.45), cells).expand(cells, ROWS).reshape(-1, 1)
-        base = torch.arange(cells, device=self.device)[:, None] * ROWS
-        first = (base + leader).reshape(-1)
-        led = (kind == 2) & ~alone & (first != torch.arange(self.n, device=self.device))[:, None]
+        first = self.first_rows(leader)
+        delayed = (kind == 2) & ~alone
+        led = delayed & (first != torch.arange(self.n, device=self.device))[:, None]
         # Some groups are mostly noise: what their followers do next can be known from the leader alone.
-        restless = (kind == 2) & ~alone & draw.coin(RESTLESS, cells).expand(cells, ROWS).reshape(-1, 1)
+        restless = delayed & draw.coin(RESTLESS, cells).expand(cells, ROWS).reshape(-1, 1)
         fade = torch.exp(t * torch.log(draw.between(0.01, 0.98, self.n)))
         noise = unit(filtered(draw.normal(self.n, self.steps), fade), on)
         own = torch.where(restless, noise + own * draw.between(0, 0.5, self.n), own)
@@ -123,7 +127,7 @@ class SegmentMaker:
     def hide(self, draw, start, leader):
         """Patches to forecast [n, K], and the number of patches before the last stretch of them [n, 1] (K: none)."""
         n, k = self.n, self.k
-        first = (torch.arange(self.cells, device=self.device)[:, None] * ROWS + leader).reshape(-1)
+        first = self.first_rows(leader)
         alive = ((self.steps - start) / self.patch).clamp_min(1)
         most = torch.minimum(torch.floor(alive * torch.where(draw.coin(0.8, n), 0.5, 0.8)),
                              torch.full_like(alive, math.ceil(LONGEST_FORECAST / self.patch))).clamp_min(1)
@@ -162,7 +166,7 @@ class SegmentMaker:
         together = start.gather(1, leader)
         start = torch.where(draw.uniform(self.cells, ROWS) < 0.85, together, start).view(n, 1)
         y, start, period = self.maker.make(draw, n, start)
-        y, start, period, led = self.relate(draw, y, start, period, group, leader)
+        y, start, period, follows_noise = self.relate(draw, y, start, period, group, leader)
         known = (self.maker.t >= start) & ~self.missing(draw, n)
         hidden, context = self.hide(draw, start, leader)
         index = torch.arange(k, device=self.device)[None]
@@ -180,7 +184,8 @@ class SegmentMaker:
         weight = torch.zeros_like(z)
         weight[:, :-1] = known.view(patches)[:, 1:] * (count[:, :-1, None] >= MIN_SEEN) * (
             1.0 + hidden[:, 1:, None].float())
-        weight = weight * (self.importance(y, known, period) * torch.where(led, LED_WEIGHT, 1.0))[..., None]
+        counts = self.importance(y, known, period) * torch.where(follows_noise, LED_WEIGHT, 1.0)
+        weight = weight * counts[..., None]
         unseen = ~(known | forced).view(patches).any(2) & ~hidden
         parts = {"z": z, "hidden": 1.0 - seen.view(patches).float(), "target": target, "weight": weight,
                  "unseen": unseen, "group": group.view(self.cells, ROWS, 1).expand(self.cells, ROWS, k).reshape(n, k)}
