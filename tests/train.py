@@ -87,10 +87,18 @@ def followers_follow():
     for _ in range(20):
         group, leader = segments.groups(draw)
         own = draw.normal(segments.n, segments.steps)
-        start, period = (torch.full((segments.n, 1), v) for v in (40.0, 7.0))
-        y, _, _, follows = segments.relate(draw, own, start, period, group, leader)
+        start = torch.full((segments.n, 1), 40.0)
+        y, _, lag = segments.relate(draw, own, start, group, leader)
         leads = segments.first_rows(leader)
-        found += [likeness(y[leads[i]], y[i], 40) for i in follows[:, 0].nonzero()[:, 0].tolist()]
+        found += [likeness(y[leads[i]], y[i], 40) for i in lag[:, 0].nonzero()[:, 0].tolist()]
+    seen = draw.uniform(segments.n, segments.steps) < 0.7
+    told = segments.told(lag, seen, leader)
+    right = torch.zeros_like(told)
+    for i, late in enumerate(lag[:, 0].int().tolist()):
+        for step in range(late, segments.steps if late else 0):
+            token_end = step // segments.patch * segments.patch  # all before it is behind the token that forecasts `step`
+            right[i, step] = step - late < token_end and seen[leads[i], step - late]
+    check("what a leader has told is what it shows before a patch of its follower begins", told.any() and torch.equal(told, right))
     found = torch.tensor(found)
     check("a follower repeats its leader, which stays as it was, with a delay and noise",
           len(found) > 30 and found.median() > 0.9 and found.min() > 0.6, found.sort().values.tolist())

@@ -15,7 +15,8 @@ MIN_SEEN = 8          # patches with fewer values behind them take the scale of 
 LONGEST_FORECAST = 736  # steps
 MOST_LAG = 96           # steps by which most followers follow
 RESTLESS = 0.4          # share of the groups with followers that are mostly noise
-LED_WEIGHT = 8.0        # of their followers beside other series
+HIDDEN_WEIGHT = 2.0     # of patches to forecast beside the next ones of what is seen
+TOLD_WEIGHT = 4.0       # of what a leader has told of its followers beside other values
 # How the rows of a block form groups: sizes that sum to ROWS, with their shares.
 PARTITIONS = (
     ((1,) * 16, 0.5), ((2,) * 8, 0.1), ((3, 3, 3, 3, 4), 0.06), ((4,) * 4, 0.06), ((5, 5, 6), 0.06),
@@ -75,9 +76,9 @@ class SegmentMaker:
         """Row [n] of the first variate of each row's group; leader as `groups` returns it."""
         return (torch.arange(self.cells, device=self.device)[:, None] * ROWS + leader).reshape(-1)
 
-    def relate(self, draw, y, start, period, group, leader):
+    def relate(self, draw, y, start, group, leader):
         """Variates of a group become related: sums of common factors, followers of the first with a delay, copies. Also
-        returns which of them follow noise [n, 1]."""
+        returns the steps by which each follows the first [n, 1], 0 for those that do not."""
         cells, t = self.cells, self.maker.t
         on = (t >= start).float()
         own = unit(y, on)
@@ -114,7 +115,13 @@ class SegmentMaker:
         related = torch.where((kind > 0) & ~alone, related * scale + offset * scale, y)
         late = (start[first] + lag).clamp_max(self.steps - 1)
         start = torch.where(led, torch.maximum(start, late), start)
-        return related, start, torch.where(led, period[first], period), led & restless
+        return related, start, torch.where(led, lag, torch.zeros_like(lag))
+
+    def told(self, lag, seen, leader):
+        """Steps [n, T] whose value in the leader, `lag` steps before, is seen [n, T] when their patch is forecast."""
+        t = self.maker.t
+        source = (t - lag).clamp_min(0).long()
+        return (t >= lag) & (t % self.patch < lag) & seen[self.first_rows(leader)].gather(1, source)
 
     def missing(self, draw, n):
         """Values that were not measured [n, T]: here and there, or in stretches."""
@@ -145,28 +152,14 @@ class SegmentMaker:
         middle = (index >= begin) & (index < begin + length) & (index < context - 1) & draw.coin(0.3, n)
         return last | middle, torch.where(known_ahead, torch.full_like(context, k), context)
 
-    def importance(self, y, known, period):
-        """Weight of a series [n, 1]: the inverse of how far its values move over a period or 8 steps, so that what can be
-        forecast well counts by how well it is forecast. Depends on the scale of the moves alone."""
-        known = known.float()
-        z = torch.asinh(unit(y, known))
-
-        def move(step):
-            back = (self.maker.t - step).clamp_min(0).long()
-            both = known * known.gather(1, back) * (self.maker.t >= step)
-            moved = ((z - z.gather(1, back)).abs() * both).sum(1, keepdim=True)
-            return moved / both.sum(1, keepdim=True).clamp_min(1)
-
-        return 1 / (torch.minimum(move(period), move(torch.full_like(period, 8.0))) + 0.025)
-
     def make(self, draw):
         n, k, p = self.n, self.k, self.patch
         group, leader = self.groups(draw)
         start = self.maker.lives(draw, n).view(self.cells, ROWS)
         together = start.gather(1, leader)
         start = torch.where(draw.uniform(self.cells, ROWS) < 0.85, together, start).view(n, 1)
-        y, start, period = self.maker.make(draw, n, start)
-        y, start, period, follows_noise = self.relate(draw, y, start, period, group, leader)
+        y, start = self.maker.make(draw, n, start)
+        y, start, lag = self.relate(draw, y, start, group, leader)
         known = (self.maker.t >= start) & ~self.missing(draw, n)
         hidden, context = self.hide(draw, start, leader)
         index = torch.arange(k, device=self.device)[None]
@@ -183,9 +176,8 @@ class SegmentMaker:
         target[:, :-1] = torch.asinh(ahead.clamp(-1e4, 1e4))
         weight = torch.zeros_like(z)
         weight[:, :-1] = known.view(patches)[:, 1:] * (count[:, :-1, None] >= MIN_SEEN) * (
-            1.0 + hidden[:, 1:, None].float())
-        counts = self.importance(y, known, period) * torch.where(follows_noise, LED_WEIGHT, 1.0)
-        weight = weight * counts[..., None]
+            torch.where(hidden[:, 1:, None], HIDDEN_WEIGHT, 1.0))
+        weight[:, :-1] *= torch.where(self.told(lag, known & visible, leader), TOLD_WEIGHT, 1.0).view(patches)[:, 1:]
         unseen = ~(known | forced).view(patches).any(2) & ~hidden
         parts = {"z": z, "hidden": 1.0 - seen.view(patches).float(), "target": target, "weight": weight,
                  "unseen": unseen, "group": group.view(self.cells, ROWS, 1).expand(self.cells, ROWS, k).reshape(n, k)}

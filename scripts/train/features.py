@@ -54,7 +54,7 @@ def main():
         maker = SeriesMaker(most, device)
         maker.shares = tuple(float(i == family) for i in range(len(FAMILIES)))
         lengths = torch.tensor([[float(len(real[i % len(real)]))] for i in range(MADE)])
-        values, start, _ = maker.make(Draws(device, generator), MADE, most - lengths)
+        values, start = maker.make(Draws(device, generator), MADE, most - lengths)
         made = [v[int(s):].double().numpy() for v, s in zip(values, start)]
         real, made = ([f for f in (features(x, season) for x in part) if f] for part in (real, made))
         print("%s: %d real, %d made; quantiles %s" % (name, len(real), len(made), SHARES))

@@ -266,7 +266,7 @@ class SeriesMaker:
         return family, fast, slow * ~too_long, slowest * ~too_long
 
     def make(self, draw, n, start=None):
-        """n series: values [n, T], first step [n, 1], period [n, 1] (1: none). Values before the first step mean nothing."""
+        """n series: values [n, T] and first step [n, 1]. Values before the first step mean nothing."""
         t, steps = self.t, self.steps
         start = self.lives(draw, n) if start is None else start
         on = (t >= start).float()
@@ -310,10 +310,15 @@ class SeriesMaker:
         cycle = torch.where(draw.coin(0.3, n), torch.exp(draw.between(0.5, 2, n) * cycle), cycle)
         cycle = unit(cycle, on) * torch.exp(0.6 * draw.normal(n, 1) - 0.3) * (draw.coin(0.12, n) & ~plain)
 
+        # What is measured more often than daily departs from its ways for days or weeks, as the weather does.
+        fade = torch.exp(-t / (one * draw.log_between(1, 40, n)))
+        spell = unit(filtered(draw.normal(n, steps), fade), on) * torch.exp(0.7 * draw.normal(n, 1) - 0.3)
+        spell = spell * (draw.coin(0.35, n) & ~plain & (family >= FIRST_HOURLY) & (family < ANY))
+
         size = torch.exp(0.8 * draw.normal(n, 1))
         noise_size = torch.exp((draw.normal(n, 1) * 0.9 - 1.1).clamp(-3, 1))
         noise_size = torch.where(draw.coin(0.1, n), draw.log_between(0.005, 0.1, n), noise_size)
-        y = season * torch.exp(0.7 * draw.normal(n, 1)) * size + cycle
+        y = season * torch.exp(0.7 * draw.normal(n, 1)) * size + cycle + spell
         strength = torch.exp(0.9 * draw.normal(n, 1) + 0.7 * growing)
         y = y + self.trend(draw, n, on, rising) * strength * (draw.uniform(n, 1) < trendy * torch.where(plain, 0.4, 0.8))
         walks = draw.uniform(n, 1) < torch.where(plain, 0.5, 0.2 + 0.3 * trendy)
@@ -338,9 +343,7 @@ class SeriesMaker:
         y = self.link(draw, n, y, on, family, economic, growing, seasonal)
         y = torch.where(draw.uniform(n, 1) < torch.where(economic, 0.03, 0.1), -y, y)
         y = y * torch.exp(2.0 * draw.normal(n, 1))
-        period = torch.round(one)
-        period = torch.where(seasonal & (period * 2 <= self.life), period, torch.ones_like(period))
-        return y.nan_to_num(0, 0, 0).clamp(-1e12, 1e12), start, period
+        return y.nan_to_num(0, 0, 0).clamp(-1e12, 1e12), start
 
     def events(self, draw, n, y, on):
         """Level shifts, outliers, shocks that die away, holidays, stops."""
