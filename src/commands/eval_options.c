@@ -122,9 +122,8 @@ static enum toto_status read_output(const struct eval_entries *e, struct eval_op
         return command_fail(err, TOTO_STATUS_USAGE, "option -o/--output: the name of the file is empty");
     o->format = (enum toto_scores_format)format;
     o->output = e->output->count ? e->output->sval[0] : NULL;
-    o->log_level = entry_log_level(e->quiet, e->verbose);
     o->progress = progress == 1 || (progress == 0 && !e->quiet->count && isatty(STDERR_FILENO));
-    return TOTO_STATUS_OK;
+    return entry_log_level(e->quiet, e->verbose, &o->log_level, err);
 }
 
 /* Characters that a line of standard output has on a terminal; 0: it is none. */

@@ -119,10 +119,7 @@ static enum toto_status read_run(const struct entries *t, struct forecast_option
                       : t->extrapolate->count ? "--extrapolate"
                                               : NULL;
     o->dry_run = t->dry_run->count > 0;
-    if (t->quiet->count && t->verbose->count)
-        return command_fail(err, TOTO_STATUS_USAGE, "-q/--quiet and -v/--verbose exclude each other");
-    o->log_level = entry_log_level(t->quiet, t->verbose);
-    return TOTO_STATUS_OK;
+    return entry_log_level(t->quiet, t->verbose, &o->log_level, err);
 }
 
 /* The input's side: roles of columns, and what becomes of a series. */

@@ -397,12 +397,16 @@ const char *entry_device(const struct arg_str *entry)
     return from_environment && *from_environment ? from_environment : "auto";
 }
 
-enum toto_log_level entry_log_level(const struct arg_lit *quiet, const struct arg_lit *verbose)
+enum toto_status entry_log_level(const struct arg_lit *quiet, const struct arg_lit *verbose,
+                                 enum toto_log_level *level, struct toto_error *err)
 {
-    return quiet->count          ? TOTO_LOG_ERROR
-           : verbose->count == 0 ? TOTO_LOG_WARN
-           : verbose->count == 1 ? TOTO_LOG_INFO
-                                 : TOTO_LOG_DEBUG;
+    if (quiet->count && verbose->count)
+        return command_fail(err, TOTO_STATUS_USAGE, "-q/--quiet and -v/--verbose exclude each other");
+    *level = quiet->count          ? TOTO_LOG_ERROR
+             : verbose->count == 0 ? TOTO_LOG_WARN
+             : verbose->count == 1 ? TOTO_LOG_INFO
+                                   : TOTO_LOG_DEBUG;
+    return TOTO_STATUS_OK;
 }
 
 enum toto_status entry_size(const struct arg_str *entry, const char *name, size_t least, size_t most, size_t *value,

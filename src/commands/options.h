@@ -80,8 +80,9 @@ enum toto_status entry_choice(const struct arg_str *entry, const char *name, con
 
 /* What -d names, else TOTO_DEVICE, else "auto". */
 const char *entry_device(const struct arg_str *entry);
-/* What -q and the number of -v ask for. */
-enum toto_log_level entry_log_level(const struct arg_lit *quiet, const struct arg_lit *verbose);
+/* What -q and the number of -v ask for; both at once is an error. */
+enum toto_status entry_log_level(const struct arg_lit *quiet, const struct arg_lit *verbose,
+                                 enum toto_log_level *level, struct toto_error *err);
 
 #define CHOICES(...) (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)
 

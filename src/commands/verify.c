@@ -284,6 +284,7 @@ enum toto_status verify_command(int argc, char **argv, struct toto_error *err)
     struct choice choice = {.device = "all"};
     struct toto_model *model = NULL;
     uint64_t n_threads = 0;
+    enum toto_log_level level = TOTO_LOG_WARN;
     int as_json = 0, type = 0;
     bool helped;
 
@@ -292,7 +293,8 @@ enum toto_status verify_command(int argc, char **argv, struct toto_error *err)
         goto done;
     if ((format->count && (status = option_choice("-f/--format", format->sval[0], formats, 2, &as_json, err))) ||
         (dtype->count && (status = option_choice("--dtype", dtype->sval[0], types, 4, &type, err))) ||
-        (threads->count && (status = option_integer("--threads", threads->sval[0], 1, 4096, &n_threads, err))))
+        (threads->count && (status = option_integer("--threads", threads->sval[0], 1, 4096, &n_threads, err))) ||
+        (status = entry_log_level(quiet, verbose, &level, err)))
         goto done;
     if (model_name->count && golden->count) {
         status = command_fail(err, TOTO_STATUS_USAGE,
@@ -306,7 +308,7 @@ enum toto_status verify_command(int argc, char **argv, struct toto_error *err)
     if (device->count)
         choice.device = device->sval[0];
     report.quiet = quiet->count > 0;
-    toto_log_set(quiet->count ? TOTO_LOG_ERROR : TOTO_LOG_WARN + (unsigned)verbose->count, command_print_log, NULL);
+    toto_log_set(level, command_print_log, NULL);
     if (!golden->count &&
         (status = open_model(model_name->count ? model_name->sval[0] : NULL, &choice, &model, err)))
         goto done;
