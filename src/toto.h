@@ -333,6 +333,13 @@ enum toto_metric {
     TOTO_N_METRICS,
 };
 
+/* Scores by what they need of a series, as bits. */
+enum toto_score_kind {
+    TOTO_SCORE_SCALED = 1,   /* MASE and RMSSE */
+    TOTO_SCORE_WEIGHTED = 2, /* WQL */
+    TOTO_SCORE_RELATIVE = 4, /* all that is divided by seasonal naive's */
+};
+
 /* Rolling windows of the series of a table: forecasts from origins whose outcome is known. */
 struct toto_backtest;
 
@@ -345,6 +352,8 @@ struct toto_backtest_options {
     size_t n_quantiles;
     const double *levels;    /* in percent, whose coverage is counted; borrowed too */
     size_t n_levels;
+    unsigned unread;         /* bits of enum toto_score_kind: scores without a reader, of which no warning tells where
+                              * they are missing; 0: all have one */
 };
 
 /* Plans windows: the outcome of the last ends at the last row of its series (of a group: at its latest row). What stands

@@ -107,6 +107,19 @@ static bool add_columns(struct backtest_options *o, const char *name)
     return known;
 }
 
+/* The kinds of scores that no column shows. */
+static unsigned unread_kinds(const struct score_column *columns, size_t n)
+{
+    unsigned unread = TOTO_SCORE_SCALED | TOTO_SCORE_WEIGHTED | TOTO_SCORE_RELATIVE;
+    for (size_t i = 0; i < n; i++) {
+        size_t score = columns[i].score;
+        unread &= ~((score == TOTO_METRIC_MASE || score == TOTO_METRIC_RMSSE ? TOTO_SCORE_SCALED : 0u) |
+                    (score == TOTO_METRIC_WQL ? TOTO_SCORE_WEIGHTED : 0u) |
+                    (columns[i].relative ? TOTO_SCORE_RELATIVE : 0u));
+    }
+    return unread;
+}
+
 static enum toto_status unknown_metric(const char *name, struct toto_error *err)
 {
     char list[160] = "", *at = list;
@@ -144,6 +157,7 @@ static enum toto_status read_metrics(const struct arg_str *entry, struct backtes
             status = unknown_metric(names[i], err);
     }
     free(given);
+    o->backtest.unread = unread_kinds(o->columns, o->n_columns);
     return status;
 }
 

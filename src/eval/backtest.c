@@ -230,19 +230,23 @@ static enum toto_status score_naive(struct toto_backtest *backtest, struct toto_
     return status;
 }
 
-/* Says of how many series scores will be missing, and why. */
-static void tell_missing(const struct toto_backtest *backtest)
+/* Says of how many series scores that are read will be missing, and why. */
+static void tell_missing(const struct toto_backtest *backtest, unsigned unread)
 {
     enum { SCORES, SCALED, WEIGHTED, RELATIVE };
     static const struct {
+        unsigned kind;
         const char *scores, *reason;
     } missing[] = {
-        [SCORES] = {"scores", "no window has a value before its origin and one after it"},
-        [SCALED] = {"MASE and RMSSE", "no origin has a value before it that differs from the one a season earlier"},
-        [WEIGHTED] = {"WQL", "all outcomes are 0"},
-        [RELATIVE] = {"relative scores", "seasonal naive makes no error"},
+        [SCORES] = {0, "scores", "no window has a value before its origin and one after it"},
+        [SCALED] = {TOTO_SCORE_SCALED, "MASE and RMSSE",
+                    "no origin has a value before it that differs from the one a season earlier"},
+        [WEIGHTED] = {TOTO_SCORE_WEIGHTED, "WQL", "all outcomes are 0"},
+        [RELATIVE] = {TOTO_SCORE_RELATIVE, "relative scores", "seasonal naive makes no error"},
     };
     for (size_t reason = 0; reason < sizeof missing / sizeof *missing; reason++) {
+        if (missing[reason].kind & unread)
+            continue;
         size_t n = 0, first = 0;
         for (size_t i = 0; i < backtest->history->n_variates; i++) {
             const struct metric_sums *naive = &backtest->naive[i];
@@ -323,7 +327,7 @@ enum toto_status toto_backtest_make(const struct toto_table *table, const struct
     backtest->n_bad = backtest->history->n_bad;
     if ((status = make_windows(backtest, &own, err)) || (status = score_naive(backtest, err)))
         goto done;
-    tell_missing(backtest);
+    tell_missing(backtest, options->unread);
     *out = backtest;
     backtest = NULL;
 done:
