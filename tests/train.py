@@ -55,14 +55,13 @@ def series_are_as_promised():
     maker.seed(1)
     lengths, ahead, kept, members = [], [], [], set()
     for _ in range(20):
-        group, leader = segments.groups(draw)
+        group, first = segments.groups(draw)
         members |= set((group[:, :, None] == group[:, None]).sum(2).flatten().tolist())
         start = segments.maker.lives(draw, segments.n)
-        hidden, context = segments.hide(draw, start, leader)
-        leads = segments.first_rows(leader)
+        hidden, context = segments.hide(draw, start, first)
         lengths.append(segments.steps - start)
         ahead.append(segments.k - context)
-        kept.append((hidden == hidden[leads])[:, -1].float())
+        kept.append((hidden == hidden[first])[:, -1].float())
     lengths, ahead, kept = torch.cat(lengths), torch.cat(ahead), torch.cat(kept)
     check("series stand alone and in groups of up to 16", 1 in members and 7 in members and 16 in members, members)
     check("lives reach from about 20 steps to the whole segment", lengths.min() < 30 and lengths.max() > 0.95 * segments.steps,
@@ -85,19 +84,18 @@ def followers_follow():
     maker.seed(2)
     found = []
     for _ in range(20):
-        group, leader = segments.groups(draw)
+        group, first = segments.groups(draw)
         own = draw.normal(segments.n, segments.steps)
         start = torch.full((segments.n, 1), 40.0)
-        y, _, lag = segments.relate(draw, own, start, group, leader)
-        leads = segments.first_rows(leader)
-        found += [likeness(y[leads[i]], y[i], 40) for i in lag[:, 0].nonzero()[:, 0].tolist()]
+        y, _, lag = segments.relate(draw, own, start, group, first)
+        found += [likeness(y[first[i]], y[i], 40) for i in lag[:, 0].nonzero()[:, 0].tolist()]
     seen = draw.uniform(segments.n, segments.steps) < 0.7
-    told = segments.told(lag, seen, leader)
+    told = segments.told(lag, seen, first)
     right = torch.zeros_like(told)
     for i, late in enumerate(lag[:, 0].int().tolist()):
         for step in range(late, segments.steps if late else 0):
             token_end = step // segments.patch * segments.patch  # all before it is behind the token that forecasts `step`
-            right[i, step] = step - late < token_end and seen[leads[i], step - late]
+            right[i, step] = step - late < token_end and seen[first[i], step - late]
     check("what a leader has told is what it shows before a patch of its follower begins", told.any() and torch.equal(told, right))
     found = torch.tensor(found)
     check("a follower repeats its leader, which stays as it was, with a delay and noise",

@@ -64,19 +64,15 @@ class SegmentMaker:
         self.device = device
         table = [[g for g, size in enumerate(sizes) for _ in range(size)] for sizes, _ in PARTITIONS]
         self.partitions = torch.tensor(table, device=device)
-        leaders = [[row.index(g) for g in row] for row in table]
-        self.leaders = torch.tensor(leaders, device=device)
+        self.firsts = torch.tensor([[row.index(g) for g in row] for row in table], device=device)
 
     def groups(self, draw):
-        """group number and row of the group's first variate, each [cells, ROWS]."""
+        """Number of the group of each row [cells, ROWS], and the row of its first variate [n]."""
         which = draw.pick(tuple(share for _, share in PARTITIONS), self.cells)[:, 0]
-        return self.partitions[which], self.leaders[which]
+        cell = torch.arange(self.cells, device=self.device)[:, None]
+        return self.partitions[which], (cell * ROWS + self.firsts[which]).reshape(-1)
 
-    def first_rows(self, leader):
-        """Row [n] of the first variate of each row's group; leader as `groups` returns it."""
-        return (torch.arange(self.cells, device=self.device)[:, None] * ROWS + leader).reshape(-1)
-
-    def relate(self, draw, y, start, group, leader):
+    def relate(self, draw, y, start, group, first):
         """Variates of a group become related: sums of common factors, followers of the first with a delay, copies. Also
         returns the steps by which each follows the first [n, 1], 0 for those that do not."""
         cells, t = self.cells, self.maker.t
@@ -91,7 +87,6 @@ class SegmentMaker:
 
         alone = (same.sum(2) == 1).view(-1, 1)
         kind = draw.pick((0.3, 0.25, 0.45), cells).expand(cells, ROWS).reshape(-1, 1)
-        first = self.first_rows(leader)
         delayed = (kind == 2) & ~alone
         led = delayed & (first != torch.arange(self.n, device=self.device))[:, None]
         # Some groups are mostly noise: what their followers do next can be known from the leader alone.
@@ -117,11 +112,11 @@ class SegmentMaker:
         start = torch.where(led, torch.maximum(start, late), start)
         return related, start, torch.where(led, lag, torch.zeros_like(lag))
 
-    def told(self, lag, seen, leader):
+    def told(self, lag, seen, first):
         """Steps [n, T] whose value in the leader, `lag` steps before, is seen [n, T] when their patch is forecast."""
         t = self.maker.t
         source = (t - lag).clamp_min(0).long()
-        return (t >= lag) & (t % self.patch < lag) & seen[self.first_rows(leader)].gather(1, source)
+        return (t >= lag) & (t % self.patch < lag) & seen[first].gather(1, source)
 
     def missing(self, draw, n):
         """Values that were not measured [n, T]: here and there, or in stretches."""
@@ -131,10 +126,9 @@ class SegmentMaker:
         kind = draw.pick((0.86, 0.08, 0.06), n)
         return ((kind == 1) & here) | ((kind == 2) & (wave > draw.between(1.0, 2.5, n)))
 
-    def hide(self, draw, start, leader):
+    def hide(self, draw, start, first):
         """Patches to forecast [n, K], and the number of patches before the last stretch of them [n, 1] (K: none)."""
         n, k = self.n, self.k
-        first = self.first_rows(leader)
         alive = ((self.steps - start) / self.patch).clamp_min(1)
         most = torch.minimum(torch.floor(alive * torch.where(draw.coin(0.8, n), 0.5, 0.8)),
                              torch.full_like(alive, math.ceil(LONGEST_FORECAST / self.patch))).clamp_min(1)
@@ -154,19 +148,19 @@ class SegmentMaker:
 
     def make(self, draw):
         n, k, p = self.n, self.k, self.patch
-        group, leader = self.groups(draw)
-        start = self.maker.lives(draw, n).view(self.cells, ROWS)
-        together = start.gather(1, leader)
-        start = torch.where(draw.uniform(self.cells, ROWS) < 0.85, together, start).view(n, 1)
+        group, first = self.groups(draw)
+        start = self.maker.lives(draw, n)
+        start = torch.where(draw.coin(0.85, n), start[first], start)
         y, start = self.maker.make(draw, n, start)
-        y, start, lag = self.relate(draw, y, start, group, leader)
+        y, start, lag = self.relate(draw, y, start, group, first)
         known = (self.maker.t >= start) & ~self.missing(draw, n)
-        hidden, context = self.hide(draw, start, leader)
+        hidden, context = self.hide(draw, start, first)
         index = torch.arange(k, device=self.device)[None]
         visible = ~hidden.repeat_interleave(p, 1)
         forced = (index == context - 1).repeat_interleave(p, 1) & visible
-        seen = (known & visible) | forced
-        x = torch.where(seen, fill_forward(y, known & visible), torch.zeros_like(y))
+        shown = known & visible
+        seen = shown | forced
+        x = torch.where(seen, fill_forward(y, shown), torch.zeros_like(y))
         loc, scale, count = causal_scale(x, seen, p)
         patches = (n, k, p)
         z = torch.asinh((x.view(patches) - loc[..., None]) / scale[..., None]) * seen.view(patches)
@@ -174,10 +168,10 @@ class SegmentMaker:
         ahead = (y.view(patches)[:, 1:] - loc[:, :-1, None]) / scale[:, :-1, None]
         target = torch.zeros_like(z)
         target[:, :-1] = torch.asinh(ahead.clamp(-1e4, 1e4))
+        counts = known * torch.where(self.told(lag, shown, first), TOLD_WEIGHT, 1.0)
+        counts = counts.view(patches) * torch.where(hidden, HIDDEN_WEIGHT, 1.0)[..., None]
         weight = torch.zeros_like(z)
-        weight[:, :-1] = known.view(patches)[:, 1:] * (count[:, :-1, None] >= MIN_SEEN) * (
-            torch.where(hidden[:, 1:, None], HIDDEN_WEIGHT, 1.0))
-        weight[:, :-1] *= torch.where(self.told(lag, known & visible, leader), TOLD_WEIGHT, 1.0).view(patches)[:, 1:]
+        weight[:, :-1] = counts[:, 1:] * (count[:, :-1, None] >= MIN_SEEN)
         unseen = ~(known | forced).view(patches).any(2) & ~hidden
         parts = {"z": z, "hidden": 1.0 - seen.view(patches).float(), "target": target, "weight": weight,
                  "unseen": unseen, "group": group.view(self.cells, ROWS, 1).expand(self.cells, ROWS, k).reshape(n, k)}
