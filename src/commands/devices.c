@@ -123,8 +123,7 @@ enum toto_status devices_command(int argc, char **argv, struct toto_error *err)
     if (format->count &&
         (status = option_choice("-f/--format", format->sval[0], formats, 2, &choice, err)))
         goto done;
-    toto_log_set(verbose->count ? TOTO_LOG_WARN + (unsigned)verbose->count : TOTO_LOG_WARN,
-                 command_print_log, NULL);
+    toto_log_set(TOTO_LOG_WARN + (unsigned)verbose->count, command_print_log, NULL);
     status = toto_devices_list(&devices, &n_devices, err);
     if (status)
         goto done;

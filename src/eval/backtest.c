@@ -233,16 +233,15 @@ static enum toto_status score_naive(struct toto_backtest *backtest, struct toto_
 /* Says of how many series scores that are read will be missing, and why. */
 static void tell_missing(const struct toto_backtest *backtest, unsigned unread)
 {
-    enum { SCORES, SCALED, WEIGHTED, RELATIVE };
     static const struct {
-        unsigned kind;
+        unsigned kind; /* 0: scores of every kind */
         const char *scores, *reason;
     } missing[] = {
-        [SCORES] = {0, "scores", "no window has a value before its origin and one after it"},
-        [SCALED] = {TOTO_SCORE_SCALED, "MASE and RMSSE",
-                    "no origin has a value before it that differs from the one a season earlier"},
-        [WEIGHTED] = {TOTO_SCORE_WEIGHTED, "WQL", "all outcomes are 0"},
-        [RELATIVE] = {TOTO_SCORE_RELATIVE, "relative scores", "seasonal naive makes no error"},
+        {0, "scores", "no window has a value before its origin and one after it"},
+        {TOTO_SCORE_SCALED, "MASE and RMSSE",
+         "no origin has a value before it that differs from the one a season earlier"},
+        {TOTO_SCORE_WEIGHTED, "WQL", "all outcomes are 0"},
+        {TOTO_SCORE_RELATIVE, "relative scores", "seasonal naive makes no error"},
     };
     for (size_t reason = 0; reason < sizeof missing / sizeof *missing; reason++) {
         if (missing[reason].kind & unread)
@@ -250,10 +249,11 @@ static void tell_missing(const struct toto_backtest *backtest, unsigned unread)
         size_t n = 0, first = 0;
         for (size_t i = 0; i < backtest->history->n_variates; i++) {
             const struct metric_sums *naive = &backtest->naive[i];
-            bool holds = reason == SCORES     ? !naive->n_points
-                         : reason == SCALED   ? naive->n_points && !naive->n_scaled
-                         : reason == WEIGHTED ? naive->n_points && !(naive->outcome > 0)
-                                              : naive->n_points && !(naive->absolute > 0);
+            unsigned kind = missing[reason].kind;
+            bool holds = kind == 0                     ? !naive->n_points
+                         : kind == TOTO_SCORE_SCALED   ? naive->n_points && !naive->n_scaled
+                         : kind == TOTO_SCORE_WEIGHTED ? naive->n_points && !(naive->outcome > 0)
+                                                       : naive->n_points && !(naive->absolute > 0);
             if (backtest->scored[i] && holds && n++ == 0)
                 first = i;
         }
