@@ -24,12 +24,12 @@ FAMILIES = (
     ((7, 30.44, 365.25), 0.42, (0.06, 0.12, 0.22, 0.20, 0.16)),
     ((5, 21.7, 260.9), 0.45, (0.04, 0.06, 0.08, 0.06, 0.05)),
     # hourly; every 30, 15, 10, 5 and 1 minutes
-    ((24, 168, 8766), 0.28, (0.05, 0.10, 0.22, 0.32, 0.38)),
-    ((48, 336, 17532), 0.25, (0.02, 0.03, 0.06, 0.10, 0.12)),
-    ((96, 672, 35064), 0.25, (0.01, 0.02, 0.03, 0.06, 0.08)),
-    ((144, 1008, 0), 0.25, (0.00, 0.01, 0.01, 0.03, 0.04)),
-    ((288, 2016, 0), 0.25, (0.00, 0.01, 0.01, 0.02, 0.03)),
-    ((60, 1440, 0), 0.25, (0.01, 0.01, 0.01, 0.02, 0.02)),
+    ((24, 168, 8766), 0.08, (0.05, 0.10, 0.22, 0.32, 0.38)),
+    ((48, 336, 17532), 0.08, (0.02, 0.03, 0.06, 0.10, 0.12)),
+    ((96, 672, 35064), 0.08, (0.01, 0.02, 0.03, 0.06, 0.08)),
+    ((144, 1008, 0), 0.08, (0.00, 0.01, 0.01, 0.03, 0.04)),
+    ((288, 2016, 0), 0.08, (0.00, 0.01, 0.01, 0.02, 0.03)),
+    ((60, 1440, 0), 0.08, (0.01, 0.01, 0.01, 0.02, 0.02)),
     # any period
     ((-1, 0, 0), 0.50, (0.09, 0.08, 0.08, 0.09, 0.07)),
 )
@@ -78,10 +78,12 @@ def unit(x, on):
     return x / ((x * x).sum(1, keepdim=True) / count).sqrt().clamp_min(1e-6)
 
 
-def filtered(x, response):
-    """Causal convolution of x [n, T] with an impulse response [n, T]."""
+def filtered(x, *responses):
+    """Causal convolution of x [n, T] with impulse responses [n, T]."""
     size = 2 * x.shape[1]
-    product = torch.fft.rfft(x, n=size) * torch.fft.rfft(response, n=size)
+    product = torch.fft.rfft(x, n=size)
+    for response in responses:
+        product = product * torch.fft.rfft(response, n=size)
     return torch.fft.irfft(product, n=size)[:, :x.shape[1]]
 
 
@@ -155,18 +157,22 @@ class SeriesMaker:
         return torch.where(kind == 3, bump * torch.where(draw.coin(0.8, n), 1.0, -1.0), y)
 
     def season(self, draw, n, period, on):
-        """A season whose shape and size may drift. Unit variance."""
+        """A season whose shape may drift, and whose size may swing, grow, or, where a cycle has many steps, change from one
+        cycle to the next. Unit variance, but for the size."""
         y = unit(self.seasonal_shape(draw, n, period), on)
         other = unit(self.seasonal_shape(draw, n, period), on)
         pace = 4 + 20 * draw.uniform(n, 1) ** 2
         turn = torch.sigmoid((self.x - draw.between(-0.2, 1.2, n)) * pace)
         blend = torch.where(draw.coin(0.5, n), turn, draw.between(0.0, 0.5, n) * self.x)
-        y = torch.where(draw.coin(0.2, n), y * (1 - blend) + other * blend, y)
+        y = torch.where(draw.uniform(n, 1) < torch.where(period > 20, 0.1, 0.2), y * (1 - blend) + other * blend, y)
         swing = 1 + draw.between(0.1, 0.8, n) * torch.sin(
             2 * math.pi * (self.x * draw.between(0.2, 3.0, n) + draw.uniform(n, 1)))
         growth = torch.exp(draw.normal(n, 1) * 0.8 * self.x)
-        kind = draw.pick((0.6, 0.2, 0.2), n)
-        return torch.where(kind == 1, y * swing, torch.where(kind == 2, y * growth, y))
+        fade = torch.exp(-self.t / (period * draw.log_between(0.4, 12, n)))
+        restless = torch.relu(1 + draw.between(0.1, 0.9, n) * unit(filtered(draw.normal(n, self.steps), fade), on))
+        kind = draw.pick((0.5, 0.08, 0.12, 0.3), n)
+        y = torch.where(kind == 1, y * swing, torch.where(kind == 2, y * growth, y))
+        return torch.where((kind == 3) & (period > 20), y * restless, y)
 
     def trend(self, draw, n, on, rising):
         """A trend over the life of the series, upwards with the odds of `rising` [n, 1]. Unit variance."""
@@ -208,6 +214,15 @@ class SeriesMaker:
         kind = torch.where(dull & (draw.uniform(n, 1) < 0.45 * fine), torch.ones_like(kind), kind)
         y = torch.where(kind == 1, real, white)
         return torch.where(kind == 2, cycle, torch.where(kind == 3, long, y))
+
+    def echo(self, draw, n, period):
+        """Impulse responses [n, T] by which the noise of some series comes again, ever fainter, a long season later
+        (seasonal autoregression)."""
+        turn = torch.round(period).clamp_min(2)
+        cycles = torch.floor(self.t / turn)
+        echoes = draw.coin(0.4, n) & (period > 20)
+        strength = torch.where(echoes, draw.between(0.05, 0.85, n), torch.zeros_like(turn))
+        return torch.exp(cycles * torch.log(strength.clamp_min(1e-9))) * (self.t == cycles * turn)
 
     def shocks(self, draw, n):
         """White noise, some of it with heavy tails."""
@@ -275,6 +290,7 @@ class SeriesMaker:
         family, fast, slow, slowest = self.draw_periods(draw, n)
         trendy = self.trendiness[family]
         economic = trendy > 0.55
+        often = (family >= FIRST_HOURLY) & (family < ANY)  # measured more often than daily
         growing = economic & (family > 0)  # what is counted by weeks, months and quarters mostly grows
         rising = torch.where(growing, 0.88, 0.58)
         plain = draw.coin(PLAIN, n)
@@ -297,10 +313,10 @@ class SeriesMaker:
         three = torch.where(slowest > 1.5, slowest, 5.0 * two)
         u = 2 * math.pi * (t / three + draw.uniform(n, 1))
         s3 = torch.sin(u) + draw.normal(n, 1) * 0.3 * torch.sin(2 * u + draw.uniform(n, 1) * 6)
-        use_three = (slowest > 1.5) & draw.coin(0.5, n) & ~plain
+        use_three = (slowest > 1.5) & (draw.uniform(n, 1) < torch.where(often, 0.25, 0.5)) & ~plain
         annual_swing = torch.where(use_three & draw.coin(0.4, n), 1 + draw.between(-0.7, 0.7, n) * torch.sin(u), 1.0)
         season = (s1 * annual_swing + s2 * use_two * torch.exp(0.6 * draw.normal(n, 1) - 0.4)) * seasonal
-        season = season + s3 * use_three * torch.exp(0.7 * draw.normal(n, 1))
+        season = season + s3 * use_three * torch.exp(0.7 * draw.normal(n, 1) - 0.5 * often)
 
         # Cycles whose period wanders, bent so that they rise and fall at different paces.
         pace = draw.log_between(5, 80, n)
@@ -310,25 +326,28 @@ class SeriesMaker:
         cycle = torch.where(draw.coin(0.3, n), torch.exp(draw.between(0.5, 2, n) * cycle), cycle)
         cycle = unit(cycle, on) * torch.exp(0.6 * draw.normal(n, 1) - 0.3) * (draw.coin(0.12, n) & ~plain)
 
-        # What is measured more often than daily departs from its ways for days or weeks, as the weather does.
-        fade = torch.exp(-t / (one * draw.log_between(1, 40, n)))
-        spell = unit(filtered(draw.normal(n, steps), fade), on) * torch.exp(0.7 * draw.normal(n, 1) - 0.3)
-        spell = spell * (draw.coin(0.35, n) & ~plain & (family >= FIRST_HOURLY) & (family < ANY))
+        # What is measured more often than daily departs from its ways for days, weeks or months, as the weather does: it
+        # comes back at a pace, or by a power of time (fractional noise). Neither tells where it goes next.
+        power = torch.where(draw.coin(0.6, n), draw.between(-0.5, -0.05, n), torch.zeros(n, 1, device=self.device))
+        days = torch.where(power < 0, draw.log_between(15, 600, n), draw.log_between(1, 60, n))
+        fade = torch.exp(power * torch.log1p(t / (one * draw.log_between(0.1, 2, n))) - t / (one * days))
+        spell = unit(filtered(draw.normal(n, steps), fade), on) * torch.exp(0.7 * draw.normal(n, 1))
+        spell = spell * (draw.coin(0.6, n) & ~plain & often)
 
         size = torch.exp(0.8 * draw.normal(n, 1))
-        noise_size = torch.exp((draw.normal(n, 1) * 0.9 - 1.1).clamp(-3, 1))
+        noise_size = torch.exp((draw.normal(n, 1) * 0.9 - 1.1 + 0.3 * often).clamp(-3, 1))
         noise_size = torch.where(draw.coin(0.1, n), draw.log_between(0.005, 0.1, n), noise_size)
         y = season * torch.exp(0.7 * draw.normal(n, 1)) * size + cycle + spell
         strength = torch.exp(0.9 * draw.normal(n, 1) + 0.7 * growing)
         y = y + self.trend(draw, n, on, rising) * strength * (draw.uniform(n, 1) < trendy * torch.where(plain, 0.4, 0.8))
-        walks = draw.uniform(n, 1) < torch.where(plain, 0.5, 0.2 + 0.3 * trendy)
+        walks = draw.uniform(n, 1) < torch.where(plain, 0.5, 0.2 + 0.3 * trendy + 0.2 * often)
         noise_size = torch.where(plain & walks & draw.coin(0.6, n), 0.1 * noise_size, noise_size)
         y = y + self.walk(draw, n, on, rising) * torch.exp(0.9 * draw.normal(n, 1)) * walks
         smoothing = draw.coin(0.3 if steps <= 1280 else 0.12, n)
         y = y + self.smoothing(draw, n, fast, on) * noise_size * smoothing
         noise = self.shocks(draw, n)
         fine = ((family >= FIRST_HOURLY) & (fast > 20)).float() + ((family >= FIRST_DAILY) & (family < ANY)).float()
-        coloured = unit(filtered(noise, self.colour(draw, n, fine)), on)
+        coloured = unit(filtered(noise, self.colour(draw, n, fine), self.echo(draw, n, fast)), on)
         white = unit(noise, on)
         mixed = draw.uniform(n, 1) < 0.3 - 0.1 * fine
         noise = torch.where(mixed, coloured + white * draw.log_between(0.05, 2, n) / (1 + fine), coloured)

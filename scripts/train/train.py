@@ -30,7 +30,7 @@ def options():
     p.add_argument("--layers", type=int, default=8)
     p.add_argument("--group", type=int, default=4, help="layers a group, the last over variates")
     p.add_argument("--d-ff", type=int)
-    p.add_argument("--blocks", default="3,3,3,3,4",
+    p.add_argument("--blocks", default="3,2,3,4,4",
                    help="blocks of 16 rows a shard, by length of segment (320, 640, 1280, 2560, 5120 steps)")
     p.add_argument("--longest", type=int, default=5120, help="steps of a row; the lengths of segments halve from it")
     p.add_argument("--shards", type=int, default=2, help="parts of a step's batch; divided among the processes")
