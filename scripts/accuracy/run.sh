@@ -4,7 +4,7 @@
 # usage: run.sh WORK [TABLE]...    TABLE: ett, sixteen, dev, last, behaviour, groups; all of them by default
 # WORK is a folder for what is downloaded and made, and is used again. `dev` is what the model was chosen on; `last` is
 # to be looked at once it is chosen. Environment: TOTO (build/toto), MODEL (the one inside), PYTHON (python3, with the
-# packages of requirements.txt), ETT (data, with ETTh1.csv and ETTh2.csv), STRIDE (512).
+# packages of requirements.txt), ETT (data, with ETTh1.csv and ETTh2.csv), STRIDE (7).
 set -eu
 [ $# -ge 1 ] || { sed -n '2,7s/^# //p' "$0" >&2; exit 64; }
 here=$(cd "$(dirname "$0")" && pwd)

@@ -4,7 +4,7 @@ usage: tables.py WORK TABLE...
 
 WORK is the folder that run.sh fills; TABLE is ett, sixteen, dev, last, behaviour or groups. Environment: TOTO, the
 program (build/toto); MODEL, a model in the place of the one inside (-m); ETT, the folder of ETTh1.csv and ETTh2.csv
-(data); STRIDE, rows between windows of the benchmark (512).
+(data); STRIDE, rows between windows of the benchmark (7).
 """
 import csv
 import os
@@ -49,7 +49,7 @@ def forecast_set(folder, out):
 def print_ett():
     """Long sequence forecasting: the seven columns together and apart."""
     files = ','.join(f"{os.environ.get('ETT', 'data')}/{name}.csv" for name in ('ETTh1', 'ETTh2'))
-    stride = os.environ.get('STRIDE', '512')
+    stride = os.environ.get('STRIDE', '7')
     scores = {}
     # Without -m, the model inside is meant; the baseline asks for its own run.
     for name, args in (('together', ('--group', 'all')), ('apart', ('--group', 'none'))):

@@ -12,13 +12,28 @@ from evaluate import score
 from series import FAMILIES, Draws, SeriesMaker
 
 # Frequencies of meta.csv, the season of the features, the family in series.FAMILIES, and the most steps.
-PAIRS = (("YS", 1, 0, 320), ("QS", 4, 1, 320), ("MS", 12, 2, 320), ("D", 7, 4, 1280), ("H", 24, 6, 1280))
+PAIRS = (("YS", 1, 0, 320), ("QS", 4, 1, 320), ("MS", 12, 2, 320), ("D", 7, 4, 1280), ("H", 24, 6, 5120))
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MADE = 400
 
 
 def correlation(v, lag=1):
     return np.corrcoef(v[:-lag], v[lag:])[0, 1] if len(v) > lag + 3 and v[:-lag].std() > 0 and v[lag:].std() > 0 else 0.0
+
+
+def momentum(x, season):
+    """Whether the level goes on where it went: the correlation of its last move, from one mean of seven seasons to the next,
+    with its next move. A walk has 0, a level that comes back less; NaN for a short series."""
+    w = np.convolve(x[:len(x) // season * season].reshape(-1, season).mean(1), np.ones(7) / 7, "valid")
+    return np.corrcoef(w[7:-7] - w[:-14], w[14:] - w[7:-7])[0, 1] if len(w) > 28 and w.std() > 0 else np.nan
+
+
+def echo(x, season):
+    """The correlation of what is left of a season without its mean and the usual shape with the same a season later; NaN for a
+    short series."""
+    z = x[:len(x) // season * season].reshape(-1, season)
+    rest = (z - z.mean(1, keepdims=True) - z.mean(0) + z.mean()).ravel()
+    return correlation(rest, season) if season > 4 and len(z) > 28 else np.nan
 
 
 def features(x, season):
@@ -37,7 +52,7 @@ def features(x, season):
         "growth": np.log(last / first) if x.min() > 0 else np.nan,
         "unrest": np.log(step[half:].std() + 1e-12) - np.log(step[:half].std() + 1e-12),
         "line": 1 - line.var() / x.var(),
-        "repeats": (step == 0).mean(),
+        "repeats": (step == 0).mean(), "momentum": momentum(x, season), "echo": echo(x, season),
     }
 
 
@@ -59,9 +74,11 @@ def main():
         real, made = ([f for f in (features(x, season) for x in part) if f] for part in (real, made))
         print("%s: %d real, %d made; quantiles %s" % (name, len(real), len(made), SHARES))
         for key in real[0]:
-            rows = (np.array([f[key] for f in part]) for part in (real, made))
-            cells = [" ".join("%6.2f" % q for q in np.quantile(v[np.isfinite(v)], SHARES)) for v in rows]
-            print("  %-18s real %s   made %s" % (key, *cells))
+            rows = [np.array([f[key] for f in part]) for part in (real, made)]
+            rows = [v[np.isfinite(v)] for v in rows]
+            if min(map(len, rows)) > 0:
+                print("  %-18s real %s   made %s" % (
+                    key, *(" ".join("%6.2f" % q for q in np.quantile(v, SHARES)) for v in rows)))
 
 
 if __name__ == "__main__":
