@@ -19,7 +19,9 @@ except ImportError as e:
     sys.exit(0)
 from batches import BatchMaker, causal_scale  # noqa: E402
 from evaluate import forecast  # noqa: E402
+from features import echo, momentum  # noqa: E402
 from network import ROWS, Network, Shape  # noqa: E402
+from series import FAMILIES, FIRST_HOURLY, Draws, SeriesMaker  # noqa: E402
 
 TINY = ["--width", "32", "--heads", "2", "--layers", "4", "--d-ff", "64", "--blocks", "1,1", "--longest", "640",
         "--shards", "1", "--device", "cpu", "--log-every", "10"]
@@ -69,6 +71,23 @@ def series_are_as_promised():
     check("no patch to many are hidden at the end", ahead.min() == 0 and ahead.max() >= 10 and (ahead > 0).float().mean() > 0.8,
           (ahead.min(), ahead.max()))
     check("variates of a group are hidden together, but for those known ahead", 0.9 < kept.mean() < 1, kept.mean())
+
+
+def hourly_series_wander():
+    maker, generator = SeriesMaker(2560, torch.device("cpu")), torch.Generator()
+    generator.manual_seed(1)
+    draw, t = Draws(maker.device, generator), torch.arange(2560)
+    long, short = (maker.echo(draw, 200, torch.full((200, 1), period)) for period in (24.0, 12.0))
+    again = long[:, 24]
+    check("noise comes again a long season later, fainter each time", 0.25 < (again > 0.01).float().mean() < 0.55 and
+          again.max() < 1 and not long[:, t % 24 != 0].any() and torch.allclose(long[:, 48], again ** 2), again.tolist())
+    check("noise of short seasons does not", torch.allclose(short, (t == 0).float().expand_as(short)))
+    maker.shares = tuple(float(i == FIRST_HOURLY) for i in range(len(FAMILIES)))
+    values, _ = maker.make(draw, 120, torch.zeros(120, 1))
+    values = [v for v in values.double().numpy() if v.std() > 0]
+    moves, echoes = (np.nanmedian([f(v, 24) for v in values]) for f in (momentum, echo))
+    check("the level of most hourly series comes back rather than goes on", -0.6 < moves < 0, moves)
+    check("what is left of a day is like that of the day before in most", 0 < echoes < 0.4, echoes)
 
 
 def likeness(leader, follower, start):
@@ -186,6 +205,7 @@ def toto_forecasts_alike(folder, toto):
 
 
 series_are_as_promised()
+hourly_series_wander()
 followers_follow()
 scales_are_those_of_the_specification()
 with tempfile.TemporaryDirectory() as work:
