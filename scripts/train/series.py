@@ -79,7 +79,7 @@ def unit(x, on):
 
 
 def filtered(x, *responses):
-    """Causal convolution of x [n, T] with impulse responses [n, T]."""
+    """Causal convolution of x [n, T] with impulse responses [n, T], of which all but one die out long before T."""
     size = 2 * x.shape[1]
     product = torch.fft.rfft(x, n=size)
     for response in responses:
