@@ -9,7 +9,7 @@ import math
 import torch
 
 from network import ROWS, attention_masks
-from series import Draws, SeriesMaker, filtered, smooth, unit
+from series import Draws, SeriesMaker, smooth, unit, wander
 
 MIN_SEEN = 8          # patches with fewer values behind them take the scale of the first 8
 LONGEST_FORECAST = 736  # steps
@@ -62,6 +62,7 @@ class SegmentMaker:
         self.n, self.steps = self.cells * ROWS, segment_tokens * patch
         self.maker = SeriesMaker(self.steps, device)
         self.device = device
+        self.place = torch.arange(self.n, device=device)
         table = [[g for g, size in enumerate(sizes) for _ in range(size)] for sizes, _ in PARTITIONS]
         self.partitions = torch.tensor(table, device=device)
         self.firsts = torch.tensor([[row.index(g) for g in row] for row in table], device=device)
@@ -88,11 +89,11 @@ class SegmentMaker:
         alone = (same.sum(2) == 1).view(-1, 1)
         kind = draw.pick((0.3, 0.25, 0.45), cells).expand(cells, ROWS).reshape(-1, 1)
         delayed = (kind == 2) & ~alone
-        led = delayed & (first != torch.arange(self.n, device=self.device))[:, None]
+        led = delayed & (first != self.place)[:, None]
         # Some groups are mostly noise: what their followers do next can be known from the leader alone.
         restless = delayed & draw.coin(RESTLESS, cells).expand(cells, ROWS).reshape(-1, 1)
         fade = torch.exp(t * torch.log(draw.between(0.01, 0.98, self.n)))
-        noise = unit(filtered(draw.normal(self.n, self.steps), fade), on)
+        noise = wander(draw, fade, on)
         own = torch.where(restless, noise + own * draw.between(0, 0.5, self.n), own)
 
         longest = (self.steps - start) / 4
@@ -136,8 +137,7 @@ class SegmentMaker:
         ahead = torch.where(draw.coin(0.1, n), torch.zeros_like(ahead), ahead)[first]
         index = torch.arange(k, device=self.device)[None]
         context = k - ahead
-        known_ahead = draw.coin(0.1, n)[first] & draw.coin(0.4, n) & (
-            first != torch.arange(n, device=self.device))[:, None]
+        known_ahead = draw.coin(0.1, n)[first] & draw.coin(0.4, n) & (first != self.place)[:, None]
         last = (index >= context) & ~known_ahead
         born = torch.floor(start / self.patch)
         begin = born + 1 + torch.floor(draw.uniform(n, 1) * (context - born - 1).clamp_min(1))

@@ -21,17 +21,22 @@ def correlation(v, lag=1):
     return np.corrcoef(v[:-lag], v[lag:])[0, 1] if len(v) > lag + 3 and v[:-lag].std() > 0 and v[lag:].std() > 0 else 0.0
 
 
+def seasons(x, season):
+    """The whole seasons of x, one a row."""
+    return x[:len(x) // season * season].reshape(-1, season)
+
+
 def momentum(x, season):
     """Whether the level goes on where it went: the correlation of its last move, from one mean of seven seasons to the next,
     with its next move. A walk has 0, a level that comes back less; NaN for a short series."""
-    w = np.convolve(x[:len(x) // season * season].reshape(-1, season).mean(1), np.ones(7) / 7, "valid")
+    w = np.convolve(seasons(x, season).mean(1), np.ones(7) / 7, "valid")
     return np.corrcoef(w[7:-7] - w[:-14], w[14:] - w[7:-7])[0, 1] if len(w) > 28 and w.std() > 0 else np.nan
 
 
 def echo(x, season):
     """The correlation of what is left of a season without its mean and the usual shape with the same a season later; NaN for a
     short series."""
-    z = x[:len(x) // season * season].reshape(-1, season)
+    z = seasons(x, season)
     rest = (z - z.mean(1, keepdims=True) - z.mean(0) + z.mean()).ravel()
     return correlation(rest, season) if season > 4 and len(z) > 28 else np.nan
 

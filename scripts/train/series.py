@@ -34,6 +34,7 @@ FAMILIES = (
     ((-1, 0, 0), 0.50, (0.09, 0.08, 0.08, 0.09, 0.07)),
 )
 FIRST_DAILY, FIRST_HOURLY, ANY = 4, 6, 12
+LONG_PERIOD = 20  # steps; longer ones have a shape of many parts, as a day of hours has
 PLAIN = 0.15  # share of series of few parts
 LENGTHS = (320, 640, 1280, 2560, 5120)
 SHORT_PERIODS = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 12.0, 24.0)
@@ -85,6 +86,11 @@ def filtered(x, *responses):
     for response in responses:
         product = product * torch.fft.rfft(response, n=size)
     return torch.fft.irfft(product, n=size)[:, :x.shape[1]]
+
+
+def wander(draw, response, on):
+    """White noise filtered by an impulse response [n, T]. Unit variance."""
+    return unit(filtered(draw.normal(*response.shape), response), on)
 
 
 def smooth(draw, n, steps, width):
@@ -151,7 +157,7 @@ class SeriesMaker:
         on_off = torch.where(part < torch.maximum(width, 1 / period), 2.0, 0.0)
         bump = torch.exp(draw.log_between(1, 60, n) * (torch.cos(2 * math.pi * u) - 1))
         kind = draw.pick((0.45, 0.33, 0.10, 0.12), n)
-        kind = torch.where((period > 20) & (kind == 1) & draw.coin(0.5, n), torch.zeros_like(kind), kind)
+        kind = torch.where((period > LONG_PERIOD) & (kind == 1) & draw.coin(0.5, n), torch.zeros_like(kind), kind)
         y = torch.where(kind == 1, free, y)
         y = torch.where(kind == 2, on_off, y)
         return torch.where(kind == 3, bump * torch.where(draw.coin(0.8, n), 1.0, -1.0), y)
@@ -164,15 +170,15 @@ class SeriesMaker:
         pace = 4 + 20 * draw.uniform(n, 1) ** 2
         turn = torch.sigmoid((self.x - draw.between(-0.2, 1.2, n)) * pace)
         blend = torch.where(draw.coin(0.5, n), turn, draw.between(0.0, 0.5, n) * self.x)
-        y = torch.where(draw.uniform(n, 1) < torch.where(period > 20, 0.1, 0.2), y * (1 - blend) + other * blend, y)
+        y = torch.where(draw.uniform(n, 1) < torch.where(period > LONG_PERIOD, 0.1, 0.2), y * (1 - blend) + other * blend, y)
         swing = 1 + draw.between(0.1, 0.8, n) * torch.sin(
             2 * math.pi * (self.x * draw.between(0.2, 3.0, n) + draw.uniform(n, 1)))
         growth = torch.exp(draw.normal(n, 1) * 0.8 * self.x)
         fade = torch.exp(-self.t / (period * draw.log_between(0.4, 12, n)))
-        restless = torch.relu(1 + draw.between(0.1, 0.9, n) * unit(filtered(draw.normal(n, self.steps), fade), on))
+        restless = torch.relu(1 + draw.between(0.1, 0.9, n) * wander(draw, fade, on))
         kind = draw.pick((0.5, 0.08, 0.12, 0.3), n)
         y = torch.where(kind == 1, y * swing, torch.where(kind == 2, y * growth, y))
-        return torch.where((kind == 3) & (period > 20), y * restless, y)
+        return torch.where((kind == 3) & (period > LONG_PERIOD), y * restless, y)
 
     def trend(self, draw, n, on, rising):
         """A trend over the life of the series, upwards with the odds of `rising` [n, 1]. Unit variance."""
@@ -220,8 +226,8 @@ class SeriesMaker:
         (seasonal autoregression)."""
         turn = torch.round(period).clamp_min(2)
         cycles = torch.floor(self.t / turn)
-        echoes = draw.coin(0.4, n) & (period > 20)
-        strength = torch.where(echoes, draw.between(0.05, 0.85, n), torch.zeros_like(turn))
+        echoes = draw.coin(0.4, n) & (period > LONG_PERIOD)
+        strength = torch.where(echoes, draw.between(0.05, 0.85, n), 0.0)
         return torch.exp(cycles * torch.log(strength.clamp_min(1e-9))) * (self.t == cycles * turn)
 
     def shocks(self, draw, n):
@@ -328,10 +334,10 @@ class SeriesMaker:
 
         # What is measured more often than daily departs from its ways for days, weeks or months, as the weather does: it
         # comes back at a pace, or by a power of time (fractional noise). Neither tells where it goes next.
-        power = torch.where(draw.coin(0.6, n), draw.between(-0.5, -0.05, n), torch.zeros(n, 1, device=self.device))
+        power = torch.where(draw.coin(0.6, n), draw.between(-0.5, -0.05, n), 0.0)
         days = torch.where(power < 0, draw.log_between(15, 600, n), draw.log_between(1, 60, n))
         fade = torch.exp(power * torch.log1p(t / (one * draw.log_between(0.1, 2, n))) - t / (one * days))
-        spell = unit(filtered(draw.normal(n, steps), fade), on) * torch.exp(0.7 * draw.normal(n, 1))
+        spell = wander(draw, fade, on) * torch.exp(0.7 * draw.normal(n, 1))
         spell = spell * (draw.coin(0.6, n) & ~plain & often)
 
         size = torch.exp(0.8 * draw.normal(n, 1))
@@ -346,7 +352,7 @@ class SeriesMaker:
         smoothing = draw.coin(0.3 if steps <= 1280 else 0.12, n)
         y = y + self.smoothing(draw, n, fast, on) * noise_size * smoothing
         noise = self.shocks(draw, n)
-        fine = ((family >= FIRST_HOURLY) & (fast > 20)).float() + ((family >= FIRST_DAILY) & (family < ANY)).float()
+        fine = ((family >= FIRST_HOURLY) & (fast > LONG_PERIOD)).float() + ((family >= FIRST_DAILY) & (family < ANY)).float()
         coloured = unit(filtered(noise, self.colour(draw, n, fine), self.echo(draw, n, fast)), on)
         white = unit(noise, on)
         mixed = draw.uniform(n, 1) < 0.3 - 0.1 * fine
