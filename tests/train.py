@@ -79,9 +79,15 @@ def hourly_series_wander():
     draw, t = Draws(maker.device, generator), torch.arange(2560)
     long, short = (maker.echo(draw, 200, torch.full((200, 1), period)) for period in (24.0, 12.0))
     again = long[:, 24]
-    check("noise comes again a long season later, fainter each time", 0.25 < (again > 0.01).float().mean() < 0.55 and
+    check("noise comes again a long season later, fainter each time", 0.45 < (again > 0.01).float().mean() < 0.75 and
           again.max() < 1 and not long[:, t % 24 != 0].any() and torch.allclose(long[:, 48], again ** 2), again.tolist())
     check("noise of short seasons does not", torch.allclose(short, (t == 0).float().expand_as(short)))
+    on, line = torch.ones(200, 2560), t / 2560.0
+    maker.life = torch.full((200, 1), 2560.0)
+    lines = [(torch.corrcoef(torch.stack((walk, line)))[0, 1] ** 2).item() for walk in maker.walk(
+        draw, 200, on, 0.5, 0.0, 2 / 2560 ** 0.5)]
+    check("walks of hours go some way or other, and few straight on", np.quantile(lines, 0.25) < 0.5 and
+          np.mean(np.array(lines) > 0.95) < 0.3, np.quantile(lines, (0.25, 0.5, 0.75)))
     maker.shares = tuple(float(i == FIRST_HOURLY) for i in range(len(FAMILIES)))
     values, _ = maker.make(draw, 120, torch.zeros(120, 1))
     values = [v for v in values.double().numpy() if v.std() > 0]

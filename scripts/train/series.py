@@ -226,7 +226,7 @@ class SeriesMaker:
         (seasonal autoregression)."""
         turn = torch.round(period).clamp_min(2)
         cycles = torch.floor(self.t / turn)
-        echoes = draw.coin(0.4, n) & (period > LONG_PERIOD)
+        echoes = draw.coin(0.6, n) & (period > LONG_PERIOD)
         strength = torch.where(echoes, draw.between(0.05, 0.85, n), 0.0)
         return torch.exp(cycles * torch.log(strength.clamp_min(1e-9))) * (self.t == cycles * turn)
 
@@ -236,17 +236,18 @@ class SeriesMaker:
         mixed = torch.exp(0.9 * draw.normal(n, self.steps))
         return torch.where(draw.coin(0.25, n), e * mixed * 0.7, e)
 
-    def walk(self, draw, n, on, rising):
-        """An integrated process: random walks, growth that is itself autocorrelated, rare jumps. Unit variance."""
+    def walk(self, draw, n, on, rising, lasting, drift):
+        """An integrated process: random walks, growth that is itself autocorrelated (with the odds of `lasting` [n, 1]), rare
+        jumps. `drift` [n, 1]: the typical mean of a step, in deviations of a step. Unit variance."""
         e = self.shocks(draw, n)
         jumps = e * (draw.uniform(n, self.steps) < draw.log_between(0.005, 0.2, n)) * 4
         e = torch.where(draw.coin(0.12, n), jumps, e) * on
         persistence = torch.where(draw.coin(0.85, n), draw.between(0.1, 0.9, n), 1 - draw.log_between(0.01, 0.1, n))
-        persistence = torch.where(draw.coin(0.55, n), torch.zeros_like(persistence), persistence)
+        persistence = torch.where(draw.uniform(n, 1) < lasting, persistence, torch.zeros_like(persistence))
         e = filtered(e, torch.exp(self.t * torch.log(persistence.clamp_min(1e-6))))
         e = unit(e, on)
         side = torch.where(draw.uniform(n, 1) < rising, 1.0, -1.0)
-        drift = torch.where(draw.coin(0.6, n), side * draw.normal(n, 1).abs() * 0.4, torch.zeros(n, 1, device=self.device))
+        drift = side * draw.normal(n, 1).abs() * drift * draw.coin(0.6, n)
         return unit(torch.cumsum(e + drift * on, 1), on)
 
     def smoothing(self, draw, n, period, on):
@@ -296,9 +297,10 @@ class SeriesMaker:
         family, fast, slow, slowest = self.draw_periods(draw, n)
         trendy = self.trendiness[family]
         economic = trendy > 0.55
+        daily = (family >= FIRST_DAILY) & (family < FIRST_HOURLY)
         often = (family >= FIRST_HOURLY) & (family < ANY)  # measured more often than daily
         growing = economic & (family > 0)  # what is counted by weeks, months and quarters mostly grows
-        rising = torch.where(growing, 0.88, 0.58)
+        rising = torch.where(growing, 0.88, torch.where(often, 0.5, 0.58))
         plain = draw.coin(PLAIN, n)
         seasonal = (fast > 1.5) & (draw.uniform(n, 1) < torch.where(plain, 0.5, 0.85))
         one = torch.where(fast > 1.5, fast, torch.full_like(fast, 7.0))
@@ -319,7 +321,7 @@ class SeriesMaker:
         three = torch.where(slowest > 1.5, slowest, 5.0 * two)
         u = 2 * math.pi * (t / three + draw.uniform(n, 1))
         s3 = torch.sin(u) + draw.normal(n, 1) * 0.3 * torch.sin(2 * u + draw.uniform(n, 1) * 6)
-        use_three = (slowest > 1.5) & (draw.uniform(n, 1) < torch.where(often, 0.25, 0.5)) & ~plain
+        use_three = (slowest > 1.5) & (draw.uniform(n, 1) < torch.where(often, 0.35, 0.5)) & ~plain
         annual_swing = torch.where(use_three & draw.coin(0.4, n), 1 + draw.between(-0.7, 0.7, n) * torch.sin(u), 1.0)
         season = (s1 * annual_swing + s2 * use_two * torch.exp(0.6 * draw.normal(n, 1) - 0.4)) * seasonal
         season = season + s3 * use_three * torch.exp(0.7 * draw.normal(n, 1) - 0.5 * often)
@@ -334,8 +336,8 @@ class SeriesMaker:
 
         # What is measured more often than daily departs from its ways for days, weeks or months, as the weather does: it
         # comes back at a pace, or by a power of time (fractional noise). Neither tells where it goes next.
-        power = torch.where(draw.coin(0.6, n), draw.between(-0.5, -0.05, n), 0.0)
-        days = torch.where(power < 0, draw.log_between(15, 600, n), draw.log_between(1, 60, n))
+        power = torch.where(draw.coin(0.7, n), draw.between(-0.5, -0.05, n), 0.0)
+        days = torch.where(power < 0, draw.log_between(30, 1500, n), draw.log_between(3, 150, n))
         fade = torch.exp(power * torch.log1p(t / (one * draw.log_between(0.1, 2, n))) - t / (one * days))
         spell = wander(draw, fade, on) * torch.exp(0.7 * draw.normal(n, 1))
         spell = spell * (draw.coin(0.6, n) & ~plain & often)
@@ -346,13 +348,17 @@ class SeriesMaker:
         y = season * torch.exp(0.7 * draw.normal(n, 1)) * size + cycle + spell
         strength = torch.exp(0.9 * draw.normal(n, 1) + 0.7 * growing)
         y = y + self.trend(draw, n, on, rising) * strength * (draw.uniform(n, 1) < trendy * torch.where(plain, 0.4, 0.8))
-        walks = draw.uniform(n, 1) < torch.where(plain, 0.5, 0.2 + 0.3 * trendy + 0.2 * often)
+        walks = draw.uniform(n, 1) < torch.where(plain, 0.5, 0.2 + 0.3 * trendy + 0.3 * often)
         noise_size = torch.where(plain & walks & draw.coin(0.6, n), 0.1 * noise_size, noise_size)
-        y = y + self.walk(draw, n, on, rising) * torch.exp(0.9 * draw.normal(n, 1)) * walks
+        # A drift of much of a deviation a step makes thousands of steps a straight line, and hardly a real series of hours or
+        # days is one: there it goes as far as the walk wanders.
+        lasting = torch.where(often, 0.0, torch.where(daily, 0.2, 0.45))
+        drift = torch.where(often | daily, (2 / self.life.sqrt()).clamp_max(0.4), 0.4)
+        y = y + self.walk(draw, n, on, rising, lasting, drift) * torch.exp(0.9 * draw.normal(n, 1)) * walks
         smoothing = draw.coin(0.3 if steps <= 1280 else 0.12, n)
         y = y + self.smoothing(draw, n, fast, on) * noise_size * smoothing
         noise = self.shocks(draw, n)
-        fine = ((family >= FIRST_HOURLY) & (fast > LONG_PERIOD)).float() + ((family >= FIRST_DAILY) & (family < ANY)).float()
+        fine = ((family >= FIRST_HOURLY) & (fast > LONG_PERIOD)).float() + (daily | often).float()
         coloured = unit(filtered(noise, self.colour(draw, n, fine), self.echo(draw, n, fast)), on)
         white = unit(noise, on)
         mixed = draw.uniform(n, 1) < 0.3 - 0.1 * fine
@@ -366,7 +372,7 @@ class SeriesMaker:
 
         y = torch.where(plain, y, self.events(draw, n, y, on))
         y = self.link(draw, n, y, on, family, economic, growing, seasonal)
-        y = torch.where(draw.uniform(n, 1) < torch.where(economic, 0.03, 0.1), -y, y)
+        y = torch.where(draw.uniform(n, 1) < torch.where(economic, 0.03, torch.where(often, 0.25, 0.1)), -y, y)
         y = y * torch.exp(2.0 * draw.normal(n, 1))
         return y.nan_to_num(0, 0, 0).clamp(-1e12, 1e12), start
 
