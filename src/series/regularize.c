@@ -303,12 +303,12 @@ static bool months_step_find(const struct toto_table *table, struct key_axis *ax
     return true;
 }
 
-/* Where the zone changes, as with summer time, rows that all stand at one time of day are days, of 23 to 25 hours. */
-static void zone_days_find(const struct toto_table *table, struct key_axis *axis)
+/* Rows that all stand at one time of day are days, even where the zone changes, as with summer time, and they are 23 to
+ * 25 hours apart. */
+static void days_find(const struct toto_table *table, struct key_axis *axis)
 {
     struct time_calendar calendar = {.unit = COUNT_DAYS};
     int64_t before = 0;
-    bool moves = false;
     for (size_t i = 0; i < axis->n_rows; i++) {
         struct time_format format = table_time_format(table, axis->rows[i]);
         struct time_date date;
@@ -317,37 +317,26 @@ static void zone_days_find(const struct toto_table *table, struct key_axis *axis
             return;
         before = date.days;
         calendar.clock = date.clock;
-        moves |= format.offset_minutes != table_offset_minutes(table, axis->rows[0]);
     }
-    if (!moves)
-        return;
     axis->calendar = calendar;
     axis_ends_set(table, axis);
 }
 
-/* A step of days becomes one of business days, where the rows keep to them. */
+/* A step of one day becomes one of business days, where the rows keep to them. */
 static void business_days_find(const struct toto_table *table, struct key_axis *axis)
 {
-    struct time_format format = table_time_format(table, axis->rows[0]);
-    struct time_date first;
-    int64_t before = 0, begin = 0, place = 0;
-    uint64_t day = (uint64_t)time_format_day(&format);
-    if (axis->calendar.unit != COUNT_TICKS || (uint64_t)axis->step != day ||
-        distance(axis->first, axis->end) / day < 14 || !time_date_find(&format, axis->first, &first))
+    if (axis->calendar.unit != COUNT_DAYS || axis->step != 1 || distance(axis->first, axis->end) < 14)
         return;
-    struct time_calendar calendar = {.unit = COUNT_BUSINESS_DAYS, .clock = first.clock};
+    struct time_calendar calendar = {.unit = COUNT_BUSINESS_DAYS, .clock = axis->calendar.clock};
+    int64_t begin = 0, place = 0;
     for (size_t i = 0; i < axis->n_rows; i++) {
-        format = table_time_format(table, axis->rows[i]);
-        if (!time_calendar_place(&calendar, &format, table_time(table, axis->rows[i]), &place) ||
-            distance(axis->first, table_time(table, axis->rows[i])) % day || (i > 0 && place <= before))
+        struct time_format format = table_time_format(table, axis->rows[i]);
+        if (!time_calendar_place(&calendar, &format, table_time(table, axis->rows[i]), &place))
             return;
         begin = i == 0 ? place : begin;
-        before = place;
     }
-    if ((uint64_t)(place - begin) / 2 > axis->n_rows)
-        return;
-    axis->calendar = calendar;
-    axis->step = 1;
+    if (distance(begin, place) / 2 <= axis->n_rows)
+        axis->calendar = calendar;
 }
 
 /* Where at least half of the rows are whole months after the one before: the first row that keeps those up to it from
@@ -382,7 +371,7 @@ static enum toto_status check_grid(const struct toto_table *table, const struct 
             break;
     if (i == axis->n_rows)
         return TOTO_STATUS_OK;
-    if (axis->calendar.unit == COUNT_TICKS && (months = months_break(table, axis)))
+    if (axis->calendar.unit != COUNT_MONTHS && (months = months_break(table, axis)))
         i = months;
     char time[TIME_TEXT_SIZE], other_time[TIME_TEXT_SIZE], step[TIME_TEXT_SIZE], key[80];
     const char *path = table_place(table, axis->rows[i], &line);
@@ -400,7 +389,7 @@ static enum toto_status check_grid(const struct toto_table *table, const struct 
     return table_fail(table, TOTO_STATUS_DATA, path, line, table->time_column, err,
                       "%sno fixed time step: from %s (%s:%zu) to %s is no multiple of %s, the %s; %s",
                       key, other_time, other_path, other_line, time, step,
-                      axis->calendar.unit == COUNT_TICKS ? "most frequent step" : "step of the series",
+                      axis->calendar.unit == COUNT_MONTHS ? "step of the series" : "most frequent step",
                       zone_moves ? "the zone changes between the two: write the times without it, days as dates alone"
                                  : "correct the time or leave out the row");
 }
@@ -411,7 +400,7 @@ static enum toto_status axis_step_find(const struct toto_table *table, struct ke
 {
     enum toto_status status = TOTO_STATUS_OK;
     if (!months_step_find(table, axis, n_input)) {
-        zone_days_find(table, axis);
+        days_find(table, axis);
         if ((status = step_find(table, axis, n_input, err)))
             return status;
         business_days_find(table, axis);
@@ -448,9 +437,7 @@ enum toto_status key_axis_find(const struct toto_table *table, uint32_t *rows, s
 
 void key_axis_count_days(const struct toto_table *table, struct key_axis *axis)
 {
-    struct time_format format = table_time_format(table, axis->rows[0]);
-    axis->calendar = (struct time_calendar){0};
-    axis->step *= time_format_day(&format);
+    axis->calendar.unit = COUNT_DAYS;
     axis_ends_set(table, axis);
 }
 

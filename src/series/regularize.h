@@ -15,13 +15,13 @@ struct key_axis {
 };
 
 /* Sorts the key's rows by time and finds its step, which all times must fit. Months where every row stands on one day
- * of its month (the last, too) at one time of day: as many as divide all differences. Else a fixed length: the most
- * frequent difference of neighbours (of equally frequent ones the smallest). Days are business days where no row falls
- * on a weekend, two weeks or more are passed and at least every other business day has a row. The future is what the
- * table has from a file of its own, which has no say in the step but that it may hold weekends; else, where covariates
- * are known ahead, the rows at the end without any target or covariate of the past, from the first that has a known
- * value on. TOTO_STATUS_DATA on two rows of one time, on a single row, on times off the grid and on a future that does
- * not come after the context. */
+ * of its month (the last, too) at one time of day: as many as divide all differences. Else the most frequent difference
+ * of neighbours (of equally frequent ones the smallest): days where every row stands at one time of day, in the zone of
+ * its cell, and a fixed length where not. Days are business days where no row falls on a weekend, two weeks or more are
+ * passed and at least every other business day has a row. The future is what the table has from a file of its own,
+ * which has no say in the step but that it may hold weekends; else, where covariates are known ahead, the rows at the
+ * end without any target or covariate of the past, from the first that has a known value on. TOTO_STATUS_DATA on two
+ * rows of one time, on a single row, on times off the grid and on a future that does not come after the context. */
 enum toto_status key_axis_find(const struct toto_table *table, uint32_t *rows, size_t n_rows,
                                struct key_axis *axis, struct toto_error *err);
 

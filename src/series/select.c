@@ -138,18 +138,18 @@ static size_t *group_slot(struct maker *maker, size_t key)
  * are made. */
 static void days_settle(struct maker *maker, struct grid *grid, size_t key)
 {
-    const struct toto_table *table = maker->table;
     struct key_axis *axis = &maker->axes[key];
-    int64_t day = time_format_day(&table->keys[key].format);
-    if (axis->calendar.unit == COUNT_BUSINESS_DAYS && grid->calendar.unit == COUNT_TICKS && grid->step == day) {
-        key_axis_count_days(table, axis);
-    } else if (axis->calendar.unit == COUNT_TICKS && axis->step == day && grid->calendar.unit == COUNT_BUSINESS_DAYS) {
-        struct time_format format = table_time_format(table, grid->last_row);
-        time_calendar_ticks(&grid->calendar, &format, grid->first, &grid->first);
-        time_calendar_ticks(&grid->calendar, &format, grid->last, &grid->last);
-        time_calendar_ticks(&grid->calendar, &format, grid->end, &grid->end);
-        grid->calendar = (struct time_calendar){0};
-        grid->step = day;
+    if (axis->calendar.unit == COUNT_BUSINESS_DAYS && grid->calendar.unit == COUNT_DAYS && grid->step == 1) {
+        key_axis_count_days(maker->table, axis);
+    } else if (axis->calendar.unit == COUNT_DAYS && axis->step == 1 && grid->calendar.unit == COUNT_BUSINESS_DAYS) {
+        struct time_format format = table_time_format(maker->table, grid->last_row);
+        struct time_calendar days = {.unit = COUNT_DAYS, .clock = grid->calendar.clock};
+        int64_t *ends[] = {&grid->first, &grid->last, &grid->end}, ticks;
+        for (size_t i = 0; i < 3; i++) {
+            time_calendar_ticks(&grid->calendar, &format, *ends[i], &ticks);
+            time_calendar_place(&days, &format, ticks, ends[i]);
+        }
+        grid->calendar = days;
     }
 }
 

@@ -389,11 +389,6 @@ size_t time_format_pattern(const struct time_format *format, char text[TIME_TEXT
     }
 }
 
-int64_t time_format_day(const struct time_format *format)
-{
-    return format->kind == TIME_STAMP ? seconds_per_day * ns_per_second : 1;
-}
-
 bool time_date_find(const struct time_format *format, int64_t ticks, struct time_date *date)
 {
     *date = (struct time_date){.days = ticks};

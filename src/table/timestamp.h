@@ -48,9 +48,6 @@ size_t timestamp_format(const struct time_format *format, int64_t ticks, char te
 /* The form of a cell for a person, such as YYYY-MM-DDThh:mmZ; returns its length. */
 size_t time_format_pattern(const struct time_format *format, char text[TIME_TEXT_SIZE]);
 
-/* Ticks of a day, of a format that holds a date. */
-int64_t time_format_day(const struct time_format *format);
-
 /* A date as its cell has it, in the zone of the cell. */
 struct time_date {
     int64_t days; /* since 1970-01-01 */
