@@ -307,16 +307,16 @@ static bool months_step_find(const struct toto_table *table, struct key_axis *ax
  * 25 hours apart. */
 static void days_find(const struct toto_table *table, struct key_axis *axis)
 {
-    struct time_calendar calendar = {.unit = COUNT_DAYS};
-    int64_t before = 0;
-    for (size_t i = 0; i < axis->n_rows; i++) {
-        struct time_format format = table_time_format(table, axis->rows[i]);
-        struct time_date date;
-        if (!time_date_find(&format, table_time(table, axis->rows[i]), &date) ||
-            (i > 0 && (date.clock != calendar.clock || date.days <= before)))
+    struct time_format format = table_time_format(table, axis->rows[0]);
+    struct time_date first;
+    if (!time_date_find(&format, axis->first, &first))
+        return;
+    struct time_calendar calendar = {.unit = COUNT_DAYS, .clock = first.clock};
+    int64_t before = first.days, place;
+    for (size_t i = 1; i < axis->n_rows; i++, before = place) {
+        format = table_time_format(table, axis->rows[i]);
+        if (!time_calendar_place(&calendar, &format, table_time(table, axis->rows[i]), &place) || place <= before)
             return;
-        before = date.days;
-        calendar.clock = date.clock;
     }
     axis->calendar = calendar;
     axis_ends_set(table, axis);

@@ -389,12 +389,20 @@ size_t time_format_pattern(const struct time_format *format, char text[TIME_TEXT
     }
 }
 
+/* The day of the ticks, and the nanoseconds of it; false if the format holds no date. */
+static bool day_find(const struct time_format *format, int64_t ticks, int64_t *days, int64_t *clock)
+{
+    *days = ticks;
+    *clock = 0;
+    if (format->kind == TIME_STAMP)
+        stamp_split(format, ticks, days, clock);
+    return format->kind == TIME_STAMP || (format->kind == TIME_DATE && ticks >= -most_days && ticks <= most_days);
+}
+
 bool time_date_find(const struct time_format *format, int64_t ticks, struct time_date *date)
 {
-    *date = (struct time_date){.days = ticks};
-    if (format->kind == TIME_STAMP)
-        stamp_split(format, ticks, &date->days, &date->clock);
-    else if (format->kind != TIME_DATE || ticks < -most_days || ticks > most_days)
+    *date = (struct time_date){0};
+    if (!day_find(format, ticks, &date->days, &date->clock))
         return false;
     civil_from_days(date->days, &date->year, &date->month, &date->day);
     date->month_days = days_in_month(date->year, date->month);
@@ -409,21 +417,21 @@ bool time_calendar_same(const struct time_calendar *a, const struct time_calenda
 bool time_calendar_place(const struct time_calendar *calendar, const struct time_format *format, int64_t ticks,
                          int64_t *place)
 {
-    struct time_date date;
+    int64_t clock;
     *place = ticks;
     if (calendar->unit == COUNT_TICKS)
         return true;
-    if (!time_date_find(format, ticks, &date) || date.clock != calendar->clock)
+    if (!day_find(format, ticks, place, &clock) || clock != calendar->clock)
         return false;
+    if (calendar->unit == COUNT_DAYS)
+        return true;
     if (calendar->unit == COUNT_MONTHS) {
+        struct time_date date;
+        time_date_find(format, ticks, &date);
         *place = date.year * 12 + date.month - 1;
         return date.day == (calendar->day < date.month_days ? calendar->day : date.month_days);
     }
-    if (calendar->unit == COUNT_DAYS) {
-        *place = date.days;
-        return true;
-    }
-    int64_t from_monday = date.days + 3; /* 1970-01-01 was a Thursday */
+    int64_t from_monday = *place + 3; /* 1970-01-01 was a Thursday */
     int64_t week = floor_div(from_monday, 7), weekday = from_monday - 7 * week;
     *place = 5 * week + weekday;
     return weekday < 5;
