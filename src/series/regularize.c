@@ -98,7 +98,7 @@ static void step_show(const struct toto_table *table, const struct key_axis *axi
             i++;
         snprintf(out, TIME_TEXT_SIZE, "%" PRId64 " %s", step / units[i].ns, units[i].name);
     } else {
-        snprintf(out, TIME_TEXT_SIZE, "%" PRId64 "%s", step, kind == TIME_DATE ? " d" : "");
+        snprintf(out, TIME_TEXT_SIZE, "%" PRId64, step);
     }
 }
 
@@ -303,40 +303,39 @@ static bool months_step_find(const struct toto_table *table, struct key_axis *ax
     return true;
 }
 
+/* Counts in another calendar, if each row has a place in it, after that of the row before; else leaves the axis. */
+static bool axis_recount(const struct toto_table *table, struct key_axis *axis, struct time_calendar calendar)
+{
+    struct key_axis counted = *axis;
+    int64_t before = 0, place;
+    counted.calendar = calendar;
+    for (size_t i = 0; i < axis->n_rows; i++, before = place)
+        if (!row_place(table, &counted, i, &place) || (i > 0 && place <= before))
+            return false;
+    axis_ends_set(table, &counted);
+    *axis = counted;
+    return true;
+}
+
 /* Rows that all stand at one time of day are days, even where the zone changes, as with summer time, and they are 23 to
  * 25 hours apart. */
 static void days_find(const struct toto_table *table, struct key_axis *axis)
 {
     struct time_format format = table_time_format(table, axis->rows[0]);
     struct time_date first;
-    if (!time_date_find(&format, axis->first, &first))
-        return;
-    struct time_calendar calendar = {.unit = COUNT_DAYS, .clock = first.clock};
-    int64_t before = first.days, place;
-    for (size_t i = 1; i < axis->n_rows; i++, before = place) {
-        format = table_time_format(table, axis->rows[i]);
-        if (!time_calendar_place(&calendar, &format, table_time(table, axis->rows[i]), &place) || place <= before)
-            return;
-    }
-    axis->calendar = calendar;
-    axis_ends_set(table, axis);
+    if (time_date_find(&format, axis->first, &first))
+        axis_recount(table, axis, (struct time_calendar){.unit = COUNT_DAYS, .clock = first.clock});
 }
 
 /* A step of one day becomes one of business days, where the rows keep to them. */
 static void business_days_find(const struct toto_table *table, struct key_axis *axis)
 {
+    struct key_axis business = *axis;
+    struct time_calendar calendar = {.unit = COUNT_BUSINESS_DAYS, .clock = axis->calendar.clock};
     if (axis->calendar.unit != COUNT_DAYS || axis->step != 1 || distance(axis->first, axis->end) < 14)
         return;
-    struct time_calendar calendar = {.unit = COUNT_BUSINESS_DAYS, .clock = axis->calendar.clock};
-    int64_t begin = 0, place = 0;
-    for (size_t i = 0; i < axis->n_rows; i++) {
-        struct time_format format = table_time_format(table, axis->rows[i]);
-        if (!time_calendar_place(&calendar, &format, table_time(table, axis->rows[i]), &place))
-            return;
-        begin = i == 0 ? place : begin;
-    }
-    if (distance(begin, place) / 2 <= axis->n_rows)
-        axis->calendar = calendar;
+    if (axis_recount(table, &business, calendar) && distance(business.first, business.end) / 2 <= axis->n_rows)
+        *axis = business;
 }
 
 /* Where at least half of the rows are whole months after the one before: the first row that keeps those up to it from

@@ -426,10 +426,12 @@ bool time_calendar_place(const struct time_calendar *calendar, const struct time
     if (calendar->unit == COUNT_DAYS)
         return true;
     if (calendar->unit == COUNT_MONTHS) {
-        struct time_date date;
-        time_date_find(format, ticks, &date);
-        *place = date.year * 12 + date.month - 1;
-        return date.day == (calendar->day < date.month_days ? calendar->day : date.month_days);
+        int64_t year;
+        int month, day;
+        civil_from_days(*place, &year, &month, &day);
+        int month_days = days_in_month(year, month);
+        *place = year * 12 + month - 1;
+        return day == (calendar->day < month_days ? calendar->day : month_days);
     }
     int64_t from_monday = *place + 3; /* 1970-01-01 was a Thursday */
     int64_t week = floor_div(from_monday, 7), weekday = from_monday - 7 * week;
