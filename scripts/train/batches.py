@@ -13,6 +13,8 @@ from series import Draws, SeriesMaker, smooth, unit, wander
 
 MIN_SEEN = 8          # patches with fewer values behind them take the scale of the first 8
 LONGEST_FORECAST = 736  # steps
+FAR = 0.3               # share of the segments of FAR_STEPS and more that hide far ahead as often as near
+FAR_STEPS = 2560
 MOST_LAG = 96           # steps by which most followers follow
 RESTLESS = 0.4          # share of the groups with followers that are mostly noise
 HIDDEN_WEIGHT = 2.0     # of patches to forecast beside the next ones of what is seen
@@ -61,6 +63,7 @@ class SegmentMaker:
         self.cells = blocks * self.per_row  # groups of ROWS series that are drawn together
         self.n, self.steps = self.cells * ROWS, segment_tokens * patch
         self.maker = SeriesMaker(self.steps, device)
+        self.far = FAR if self.steps >= FAR_STEPS else 0.0
         self.device = device
         self.place = torch.arange(self.n, device=device)
         table = [[g for g, size in enumerate(sizes) for _ in range(size)] for sizes, _ in PARTITIONS]
@@ -133,7 +136,9 @@ class SegmentMaker:
         alive = ((self.steps - start) / self.patch).clamp_min(1)
         most = torch.minimum(torch.floor(alive * torch.where(draw.coin(0.8, n), 0.5, 0.8)),
                              torch.full_like(alive, math.ceil(LONGEST_FORECAST / self.patch))).clamp_min(1)
-        ahead = torch.floor(torch.exp(draw.uniform(n, 1) * torch.log(most + 0.999)))
+        share = draw.uniform(n, 1)
+        ahead = torch.floor(torch.exp(share * torch.log(most + 0.999)))
+        ahead = torch.where(draw.coin(self.far, n), 1 + torch.floor(share * most), ahead)
         ahead = torch.where(draw.coin(0.1, n), torch.zeros_like(ahead), ahead)[first]
         index = torch.arange(k, device=self.device)[None]
         context = k - ahead
