@@ -2,7 +2,8 @@
 
 usage: made.py OUT
 
-OUT/behaviour is a set as score.py reads it, daily series with a season of 7; a series is called KIND_NUMBER:
+OUT/behaviour is a set as score.py reads it, daily series with a season of 7 but for the last two kinds; a series is called
+KIND_NUMBER:
 
     constant      one value: 0, 5, -3, 1e6, 0.1 and so on
     short         20 points of level, trend, season or a walk
@@ -11,6 +12,8 @@ OUT/behaviour is a set as score.py reads it, daily series with a season of 7; a 
     tiny          the same at 1e-12, and at 1e-30
     count         Poisson counts with a weekly rate
     intermittent  counts of which four in five are zero
+    stuck         hours with a season of 24, whose meter stands nearly still for the last 2 to 20 days and goes on so
+    fallen        the same, whose level falls or rises 10 to 40 times its size in the last 2 to 10 days and stays there
 
 OUT/groups holds files of several variates, one column each, that forecast reads together or apart:
 
@@ -27,6 +30,8 @@ import numpy as np
 
 HORIZON = 28
 POINTS = 364
+HOURS = 2048
+HOURS_HORIZON = 336
 EACH = 8
 LAGS = (6, 12, 24)
 GROUP_HORIZON = 24
@@ -84,7 +89,22 @@ def intermittent(rng, n, i):
     return np.where(rng.random(n) < 0.2, 1 + rng.poisson(rng.uniform(1, 10), size=n), 0).astype(float)
 
 
-KINDS = (constant, short, gappy, huge, tiny, count, intermittent)
+def stuck(rng, n, i):
+    y = wave(rng, n, 24)
+    begin = n - HOURS_HORIZON - round(24 * (2 + 18 * i / (EACH - 1)))
+    y[begin:] = rng.uniform(-4, 4) + 0.01 * y[begin:]
+    return y
+
+
+def fallen(rng, n, i):
+    y = wave(rng, n, 24)
+    begin = n - HOURS_HORIZON - round(24 * (2 + 8 * i / (EACH - 1)))
+    y[begin:] += (-1) ** i * rng.uniform(10, 40)
+    return y
+
+
+KINDS = (constant, short, gappy, huge, tiny, count, intermittent, stuck, fallen)
+HOURLY = (stuck, fallen)
 
 
 def write_behaviour(folder):
@@ -94,13 +114,16 @@ def write_behaviour(folder):
     meta = ['unique_id,freq,season,horizon,n\n']
     for number, kind in enumerate(KINDS):
         for i in range(EACH):
-            n = 20 if kind is short else POINTS
-            y = kind(np.random.default_rng([6, number, i]), n + HORIZON, i)
+            hourly = kind in HOURLY
+            n = 20 if kind is short else HOURS if hourly else POINTS
+            horizon = HOURS_HORIZON if hourly else HORIZON
+            step = dt.timedelta(hours=1) if hourly else dt.timedelta(days=1)
+            y = kind(np.random.default_rng([6, number, i]), n + horizon, i)
             uid = f'{kind.__name__}_{i}'
             for at, v in enumerate(y):
-                day = dt.date(2022, 1, 1) + dt.timedelta(days=at)
-                (context if at < n else future).append(f"{uid},{day},{'' if np.isnan(v) else repr(float(v))}\n")
-            meta.append(f'{uid},D,7,{HORIZON},{n}\n')
+                time = (dt.datetime(2022, 1, 1) + at * step).isoformat(' ') if hourly else dt.date(2022, 1, 1) + at * step
+                (context if at < n else future).append(f"{uid},{time},{'' if np.isnan(v) else repr(float(v))}\n")
+            meta.append(f"{uid},{'H,24' if hourly else 'D,7'},{horizon},{n}\n")
     for name, lines in (('context', context), ('future', future), ('meta', meta)):
         with open(f'{folder}/{name}.csv', 'w', encoding='utf-8', newline='\n') as f:
             f.writelines(lines)

@@ -95,7 +95,7 @@ def print_behaviour(work):
     rows = []
     for kind in (k.__name__ for k in made.KINDS):
         part = [s for s in series if s['id'].startswith(kind + '_')]
-        p = [forecasts[s['id']] for s in part]
+        p = [forecasts[s['id']][:s['horizon']] for s in part]
         finite = sum(bool(np.isfinite(q).all()) for q in p)
         ordered = sum(bool((np.diff(q, axis=1) >= 0).all()) for q in p)
         near = 0
