@@ -41,6 +41,19 @@ def echo(x, season):
     return correlation(rest, season) if season > 4 and len(z) > 28 else np.nan
 
 
+def after(x, season):
+    """Where a level goes that has just gone far: the mean of its way in the second to fourth seven seasons after a move of
+    more than four deviations of the seasons before, in lengths of that move. 0: it stays, -1: it is back; NaN where none
+    is."""
+    level, ways = seasons(x, season).mean(1), []
+    for now in range(84, len(level) - 27):
+        before = level[now - 84:now - 12]
+        move = level[now - 1] - np.median(before)
+        if abs(move) > 4 * before.std() and abs(level[now - 1] - level[now - 2]) < 0.15 * abs(move):
+            ways.append((level[now + 7:now + 28].mean() - level[now - 1]) / move)
+    return np.mean(ways) if ways else np.nan
+
+
 def features(x, season):
     """Of one series: name -> number, or None for one that is constant or too short."""
     x = x[np.isfinite(x)]
@@ -58,6 +71,7 @@ def features(x, season):
         "unrest": np.log(step[half:].std() + 1e-12) - np.log(step[:half].std() + 1e-12),
         "line": 1 - line.var() / x.var(),
         "repeats": (step == 0).mean(), "momentum": momentum(x, season), "echo": echo(x, season),
+        "after": after(x, season),
     }
 
 

@@ -250,11 +250,12 @@ class SeriesMaker:
         drift = side * draw.normal(n, 1).abs() * drift * draw.coin(0.6, n)
         return unit(torch.cumsum(e + drift * on, 1), on)
 
-    def smoothing(self, draw, n, period, on):
+    def smoothing(self, draw, n, period, on, often):
         """The innovations of additive exponential smoothing, ETS(A, Ad, A), as one filter: level, trend and season all
-        move with the same shocks. In units of the shocks."""
+        move with the same shocks; no trend where values are measured `often` [n, 1]. In units of the shocks."""
         alpha = torch.where(draw.coin(0.2, n), torch.zeros(n, 1, device=self.device), draw.uniform(n, 1))
-        beta = torch.where(draw.coin(0.5, n), torch.zeros(n, 1, device=self.device), alpha * draw.uniform(n, 1) ** 3)
+        level = draw.coin(0.5, n) | often
+        beta = torch.where(level, torch.zeros(n, 1, device=self.device), alpha * draw.uniform(n, 1) ** 3)
         phi = torch.where(draw.coin(0.5, n), torch.full_like(alpha, 0.9999), draw.between(0.8, 0.98, n))
         gamma = torch.where(draw.coin(0.4, n), torch.zeros(n, 1, device=self.device),
                             (1 - alpha) * draw.uniform(n, 1) ** 2)
@@ -347,16 +348,17 @@ class SeriesMaker:
         noise_size = torch.where(draw.coin(0.1, n), draw.log_between(0.005, 0.1, n), noise_size)
         y = season * torch.exp(0.7 * draw.normal(n, 1)) * size + cycle + spell
         strength = torch.exp(0.9 * draw.normal(n, 1) + 0.7 * growing)
-        y = y + self.trend(draw, n, on, rising) * strength * (draw.uniform(n, 1) < trendy * torch.where(plain, 0.4, 0.8))
+        apt = trendy * torch.where(plain, 0.4, 0.8) * torch.where(often, 0.5, 1.0)
+        y = y + self.trend(draw, n, on, rising) * strength * (draw.uniform(n, 1) < apt)
         walks = draw.uniform(n, 1) < torch.where(plain, 0.5, 0.2 + 0.3 * trendy + 0.3 * often)
         noise_size = torch.where(plain & walks & draw.coin(0.6, n), 0.1 * noise_size, noise_size)
         # A drift of much of a deviation a step makes thousands of steps a straight line, and hardly a real series of hours or
-        # days is one: there it goes as far as the walk wanders.
+        # days is one: there it goes as far as the walk wanders, or less. Levels of hours that went far seldom go on.
         lasting = torch.where(often, 0.0, torch.where(daily, 0.2, 0.45))
-        drift = torch.where(often | daily, (2 / self.life.sqrt()).clamp_max(0.4), 0.4)
+        drift = torch.where(often | daily, (torch.where(often, 0.8, 2.0) / self.life.sqrt()).clamp_max(0.4), 0.4)
         y = y + self.walk(draw, n, on, rising, lasting, drift) * torch.exp(0.9 * draw.normal(n, 1)) * walks
         smoothing = draw.coin(0.3 if steps <= 1280 else 0.12, n)
-        y = y + self.smoothing(draw, n, fast, on) * noise_size * smoothing
+        y = y + self.smoothing(draw, n, fast, on, often) * noise_size * smoothing
         noise = self.shocks(draw, n)
         fine = ((family >= FIRST_HOURLY) & (fast > LONG_PERIOD)).float() + (daily | often).float()
         coloured = unit(filtered(noise, self.colour(draw, n, fine), self.echo(draw, n, fast)), on)
@@ -370,18 +372,19 @@ class SeriesMaker:
         y = y + noise * noise_size * torch.where(smoothing, 0.3 * draw.coin(0.3, n), 1.0)
         y = y + s1 * s2 * draw.between(0.2, 1.0, n) * (seasonal & use_two & draw.coin(0.15, n))
 
-        y = torch.where(plain, y, self.events(draw, n, y, on))
-        y = self.link(draw, n, y, on, family, economic, growing, seasonal)
+        y = torch.where(plain, y, self.events(draw, n, y, on, often))
+        y = self.link(draw, n, y, on, family, economic, growing, seasonal, often)
         y = torch.where(draw.uniform(n, 1) < torch.where(economic, 0.03, torch.where(often, 0.5, 0.1)), -y, y)
         y = y * torch.exp(2.0 * draw.normal(n, 1))
         return y.nan_to_num(0, 0, 0).clamp(-1e12, 1e12), start
 
-    def events(self, draw, n, y, on):
-        """Level shifts, outliers, shocks that die away, holidays, stops."""
+    def events(self, draw, n, y, on, often):
+        """Level shifts, outliers, shocks that die away, holidays, stops. Where values are measured `often` [n, 1], shifts may
+        be far larger than all else, and meters stand still, or nearly, for hours or for months."""
         t, steps = self.t, self.steps
         rare = draw.uniform(n, steps) < 1.5 / self.life
         shift = torch.cumsum(draw.normal(n, steps) * rare, 1)
-        y = torch.where(draw.coin(0.15, n), y + shift * torch.exp(0.5 * draw.normal(n, 1)), y)
+        y = torch.where(draw.coin(0.15, n), y + shift * torch.exp(torch.where(often, 1.0, 0.5) * draw.normal(n, 1)), y)
         hit = (draw.uniform(n, steps) < draw.log_between(0.002, 0.03, n)).float()
         side = torch.where(draw.coin(0.5, n), torch.sign(draw.normal(n, steps)), torch.sign(draw.normal(n, 1)))
         blow = hit * side * torch.exp(0.7 * draw.normal(n, steps)) * draw.log_between(0.5, 6, n)
@@ -392,15 +395,22 @@ class SeriesMaker:
         holiday = (day.abs() < draw.between(0.5, 5, n)) * draw.normal(n, 1) * 2
         y = torch.where(draw.coin(0.04, n) & (self.life > 400), y + holiday, y)
         begin = steps - self.life * draw.uniform(n, 1)
-        stop = (t >= begin) & (t < begin + self.life * draw.log_between(0.01, 0.2, n))
+        length = torch.where(often, draw.log_between(0.02, 2, n), draw.log_between(0.01, 0.2, n))
+        stop = (t >= begin) & (t < begin + self.life * length)
+        mean = (y * on).sum(1, keepdim=True) / self.life
+        deviation = (((y - mean) * on) ** 2).sum(1, keepdim=True).div(self.life).sqrt()
+        held = mean + deviation * draw.normal(n, 1) * torch.exp(0.7 * draw.normal(n, 1) + 0.7)
         low = torch.where(draw.coin(0.5, n), y.amin(1, keepdim=True), draw.normal(n, 1))
-        return torch.where(draw.coin(0.03, n), torch.where(stop, low, y), y)
+        low = torch.where(often & draw.coin(0.6, n), held, low)
+        low = low + (often & draw.coin(0.3, n)) * draw.log_between(0.002, 0.3, n) * (y - mean)
+        return torch.where(draw.uniform(n, 1) < torch.where(often, 0.08, 0.03), torch.where(stop, low, y), y)
 
-    def link(self, draw, n, y, on, family, economic, growing, seasonal):
+    def link(self, draw, n, y, on, family, economic, growing, seasonal, often):
         """What is measured of the process: itself, its exponential, what is above zero, a share, counts, sums, rounded."""
         t = self.t
         z = unit(y, on).nan_to_num(0, 0, 0)
         spread = torch.where(growing, draw.log_between(0.1, 1.5, n), draw.log_between(0.04, 1.3, n))
+        spread = torch.where(often, spread.clamp_max(0.7), spread)
         grown = torch.exp((z * spread).clamp(-8, 8))
         level = draw.between(1.5, 12, n)
         shifted = torch.relu(z - draw.normal(n, 1))
@@ -417,6 +427,7 @@ class SeriesMaker:
         kind = draw.pick((0.35, 0.15, 0.27, 0.035, 0.035, 0.075, 0.035, 0.025, 0.025), n)
         kind = torch.where(economic & (draw.uniform(n, 1) < torch.where(growing, 0.45, 0.3)), torch.full_like(kind, 2), kind)
         kind = torch.where(economic & (kind > 5) & draw.coin(0.6, n), torch.ones_like(kind), kind)
+        kind = torch.where(often & (kind == 8) & draw.coin(0.85, n), torch.zeros_like(kind), kind)  # sums of hours are rare
         for i, other in enumerate((z + level, grown, shifted, share, counts, intermittent, clipped, total), 1):
             y = torch.where(kind == i, other, y)
         # Months have unequal lengths and business days.
