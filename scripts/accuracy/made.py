@@ -22,16 +22,16 @@ OUT/groups holds files of several variates, one column each, that forecast reads
 
 and FILE.future.csv, the GROUP_HORIZON steps that follow each.
 """
+import collections
 import datetime as dt
 import os
 import sys
 
 import numpy as np
 
-HORIZON = 28
-POINTS = 364
-HOURS = 2048
-HOURS_HORIZON = 336
+Frequency = collections.namedtuple('Frequency', 'name season step points horizon time')
+DAILY = Frequency('D', 7, dt.timedelta(days=1), 364, 28, '%Y-%m-%d')
+HOURLY = Frequency('H', 24, dt.timedelta(hours=1), 2048, 336, '%Y-%m-%d %H:%M:%S')
 EACH = 8
 LAGS = (6, 12, 24)
 GROUP_HORIZON = 24
@@ -51,7 +51,7 @@ def constant(rng, n, i):
 
 
 def short(rng, n, i):
-    t = np.arange(n) - (n - HORIZON - 20)
+    t = np.arange(n) - (n - DAILY.horizon - 20)
     kind = i % 4
     if kind == 0:
         return 50 + 3 * rng.normal(size=n)
@@ -64,7 +64,7 @@ def short(rng, n, i):
 
 def gappy(rng, n, i):
     y = 30 + 0.05 * np.arange(n) + 5 * wave(rng, n)
-    known = n - HORIZON
+    known = n - DAILY.horizon
     y[:known][rng.random(known) < 1 / 6] = np.nan
     for start in rng.integers(0, known - 7, size=known // 42):
         y[start:start + 7] = np.nan
@@ -89,22 +89,25 @@ def intermittent(rng, n, i):
     return np.where(rng.random(n) < 0.2, 1 + rng.poisson(rng.uniform(1, 10), size=n), 0).astype(float)
 
 
+def fault(n, i, most):
+    """Where the last 2 to `most` days before the forecast begin."""
+    return n - HOURLY.horizon - round(24 * (2 + (most - 2) * i / (EACH - 1)))
+
+
 def stuck(rng, n, i):
-    y = wave(rng, n, 24)
-    begin = n - HOURS_HORIZON - round(24 * (2 + 18 * i / (EACH - 1)))
+    y, begin = wave(rng, n, 24), fault(n, i, 20)
     y[begin:] = rng.uniform(-4, 4) + 0.01 * y[begin:]
     return y
 
 
 def fallen(rng, n, i):
-    y = wave(rng, n, 24)
-    begin = n - HOURS_HORIZON - round(24 * (2 + 8 * i / (EACH - 1)))
+    y, begin = wave(rng, n, 24), fault(n, i, 10)
     y[begin:] += (-1) ** i * rng.uniform(10, 40)
     return y
 
 
 KINDS = (constant, short, gappy, huge, tiny, count, intermittent, stuck, fallen)
-HOURLY = (stuck, fallen)
+OF_HOURS = (stuck, fallen)
 
 
 def write_behaviour(folder):
@@ -114,16 +117,14 @@ def write_behaviour(folder):
     meta = ['unique_id,freq,season,horizon,n\n']
     for number, kind in enumerate(KINDS):
         for i in range(EACH):
-            hourly = kind in HOURLY
-            n = 20 if kind is short else HOURS if hourly else POINTS
-            horizon = HOURS_HORIZON if hourly else HORIZON
-            step = dt.timedelta(hours=1) if hourly else dt.timedelta(days=1)
-            y = kind(np.random.default_rng([6, number, i]), n + horizon, i)
+            f = HOURLY if kind in OF_HOURS else DAILY
+            n = 20 if kind is short else f.points
+            y = kind(np.random.default_rng([6, number, i]), n + f.horizon, i)
             uid = f'{kind.__name__}_{i}'
             for at, v in enumerate(y):
-                time = (dt.datetime(2022, 1, 1) + at * step).isoformat(' ') if hourly else dt.date(2022, 1, 1) + at * step
+                time = (dt.datetime(2022, 1, 1) + at * f.step).strftime(f.time)
                 (context if at < n else future).append(f"{uid},{time},{'' if np.isnan(v) else repr(float(v))}\n")
-            meta.append(f"{uid},{'H,24' if hourly else 'D,7'},{horizon},{n}\n")
+            meta.append(f'{uid},{f.name},{f.season},{f.horizon},{n}\n')
     for name, lines in (('context', context), ('future', future), ('meta', meta)):
         with open(f'{folder}/{name}.csv', 'w', encoding='utf-8', newline='\n') as f:
             f.writelines(lines)

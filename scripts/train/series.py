@@ -72,11 +72,18 @@ class Draws:
         return torch.searchsorted(self.edges[weights], self.uniform(n, 1)).clamp_max(len(weights) - 1)
 
 
+def centred(x, on):
+    """x [n, T] less its mean over the places where `on` is 1, and 0 elsewhere; the mean and standard deviation [n, 1] there."""
+    count = on.sum(1, keepdim=True).clamp_min(2)
+    mean = (x * on).sum(1, keepdim=True) / count
+    x = (x - mean) * on
+    return x, mean, ((x * x).sum(1, keepdim=True) / count).sqrt()
+
+
 def unit(x, on):
     """Mean 0 and standard deviation 1 over the places where `on` is 1, and 0 elsewhere."""
-    count = on.sum(1, keepdim=True).clamp_min(2)
-    x = (x - (x * on).sum(1, keepdim=True) / count) * on
-    return x / ((x * x).sum(1, keepdim=True) / count).sqrt().clamp_min(1e-6)
+    x, _, deviation = centred(x, on)
+    return x / deviation.clamp_min(1e-6)
 
 
 def filtered(x, *responses):
@@ -397,12 +404,11 @@ class SeriesMaker:
         begin = steps - self.life * draw.uniform(n, 1)
         length = torch.where(often, draw.log_between(0.02, 2, n), draw.log_between(0.01, 0.2, n))
         stop = (t >= begin) & (t < begin + self.life * length)
-        mean = (y * on).sum(1, keepdim=True) / self.life
-        deviation = (((y - mean) * on) ** 2).sum(1, keepdim=True).div(self.life).sqrt()
+        rest, mean, deviation = centred(y, on)
         held = mean + deviation * draw.normal(n, 1) * torch.exp(0.7 * draw.normal(n, 1) + 0.7)
         low = torch.where(draw.coin(0.5, n), y.amin(1, keepdim=True), draw.normal(n, 1))
         low = torch.where(often & draw.coin(0.6, n), held, low)
-        low = low + (often & draw.coin(0.3, n)) * draw.log_between(0.002, 0.3, n) * (y - mean)
+        low = low + (often & draw.coin(0.3, n)) * draw.log_between(0.002, 0.3, n) * rest
         return torch.where(draw.uniform(n, 1) < torch.where(often, 0.08, 0.03), torch.where(stop, low, y), y)
 
     def link(self, draw, n, y, on, family, economic, growing, seasonal, often):
@@ -436,6 +442,6 @@ class SeriesMaker:
         monthly = (family == 2) & seasonal & draw.coin(0.3, n)
         scale = (y.abs() * on).sum(1, keepdim=True) / on.sum(1, keepdim=True)
         y = torch.where(monthly, y + calendar * scale, y)
-        deviation = ((y - (y * on).sum(1, keepdim=True) / self.life) ** 2 * on).sum(1, keepdim=True) / self.life
-        grain = deviation.sqrt().clamp_min(1e-6) * draw.log_between(0.003, 0.6, n)
+        _, _, deviation = centred(y, on)
+        grain = deviation.clamp_min(1e-6) * draw.log_between(0.003, 0.6, n)
         return torch.where(draw.coin(0.1, n), torch.round(y / grain) * grain, y)
