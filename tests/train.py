@@ -20,8 +20,9 @@ except ImportError as e:
 from batches import BatchMaker, causal_scale  # noqa: E402
 from evaluate import forecast  # noqa: E402
 from features import after, echo, momentum  # noqa: E402
-from network import ROWS, Network, Shape  # noqa: E402
+from network import ROWS, Network, Shape, export_tensors  # noqa: E402
 from series import FAMILIES, FIRST_HOURLY, Draws, SeriesMaker  # noqa: E402
+from train import Run, options  # noqa: E402
 
 TINY = ["--width", "32", "--heads", "2", "--layers", "4", "--d-ff", "64", "--blocks", "1,1", "--longest", "640",
         "--shards", "1", "--device", "cpu", "--log-every", "10"]
@@ -194,13 +195,46 @@ def training_goes_on(folder):
     check("the losses of both parts are in one file", steps == ["10", "20", "30", "40", "50", "60"], steps)
 
 
+def overflow_is_passed_over(folder):
+    """A run from a state whose gradients are not finite on two batches, then on all."""
+    sys.argv = ["train.py", "--out", folder + "/over", "--steps", "60"] + TINY
+    run = Run(options())
+    run.resume(folder + "/whole/state.pt")
+    run.first, run.o.steps, before = 0, 4, {}
+
+    def gradients(step):
+        for p in run.network.parameters():
+            p.grad = torch.full_like(p, math.nan if step < broken else 1e-3)
+        if step == broken:
+            before.update((n, p.clone()) for n, p in run.network.named_parameters() if n.endswith("w_gate"))
+        return torch.ones(())
+
+    run.gradients, run.o.log_every, broken = gradients, 4, 2
+    begin = {n: p.clone() for n, p in run.network.named_parameters()}
+    run.train()
+    now = dict(run.network.named_parameters())
+    check("batches that overflow leave the matrices as they are, the next one moves them",
+          len(before) == 4 and all(torch.equal(p, begin[n]) and not torch.equal(p, now[n]) for n, p in before.items()))
+    check("and all stays finite", all(torch.isfinite(p).all() for p in now.values()))
+    broken = 4
+    try:
+        run.train()
+        check("a run that overflows all the time ends", False)
+    except SystemExit as e:
+        check("a run that overflows all the time ends", "not finite at step 4; nothing was saved" in str(e), e)
+
+
 def toto_forecasts_alike(folder, toto):
     model = folder + "/whole/model"
     say = subprocess.run([toto, "inspect", model], stdout=subprocess.PIPE, universal_newlines=True).stdout
     network = Network(SHAPE)
     network.load_state_dict(torch.load(folder + "/whole/state.pt", map_location="cpu")["network"])
-    parameters = sum(p.numel() for p in network.parameters())
+    tensors = export_tensors(network)
+    parameters = sum(t.numel() for name, t in tensors.items() if not name.endswith("_tau"))
     check("toto finds the export usable", "usable: yes" in say and "parameters: %d\n" % parameters in say, say)
+    biases = [tensors["transformer.layers.%d.attn.in_proj.bias" % n].view(3, SHAPE.heads, 2, -1)[1] for n in range(4)]
+    check("keys have a bias where positions turn them, and nowhere else", all(
+        bool(b[:, 0].any()) != SHAPE.is_variate_layer(n) and not b[:, 1].any() for n, b in enumerate(biases)), biases)
     t = np.arange(300)
     wave = 10 + 3 * np.sin(t * 2 * np.pi / 12) + 0.02 * t + np.random.RandomState(0).randn(300) * 0.3
     gappy = wave.copy()
@@ -228,6 +262,7 @@ followers_follow()
 scales_are_those_of_the_specification()
 with tempfile.TemporaryDirectory() as work:
     training_goes_on(work)
+    overflow_is_passed_over(work)
     toto_forecasts_alike(work, os.environ.get("TOTO", os.path.join(root, "build", "toto")))
 print("1..%d" % tests)
 sys.exit(failures > 0)

@@ -84,13 +84,14 @@ class Optimiser:
 
     @torch.no_grad()
     def step(self, rate, adam_rate):
+        """rate may be a tensor; a step of Muon is as long as it says, whatever the size of the gradient."""
         for shape, params in self.stacks.items():
             g, m = torch.stack([p.grad for p in params]), self.momentum[shape]
             m.lerp_(g, 0.05)
             update = orthogonal(g.lerp(m, 0.95))  # Nesterov
             scale = 0.2 * math.sqrt(max(shape))  # the size of an AdamW update (Liu et al. 2025)
             for p, u in zip(params, update):
-                p.mul_(1 - rate * self.weight_decay).add_(u, alpha=-rate * scale)
+                p.mul_(1 - rate * self.weight_decay).sub_(u * (rate * scale))
         for group in self.adam.param_groups:
             group["lr"] = adam_rate
         self.adam.step()
@@ -185,10 +186,11 @@ class Run:
             self.network.zero_grad(set_to_none=True)
             seen.append(self.gradients(step))
             norms.append(torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0))
-            for p in self.network.parameters():  # a batch that overflows is passed over
-                p.grad = torch.where(torch.isfinite(norms[-1]), p.grad, torch.zeros_like(p.grad))
+            fits = torch.isfinite(norms[-1])  # a batch that overflows is passed over
+            for p in self.network.parameters():
+                p.grad = torch.where(fits, p.grad, torch.zeros_like(p.grad))
             share = schedule(step, o.steps, o.decay_from)
-            self.optimiser.step(o.rate * share, o.adam_rate * share)
+            self.optimiser.step(fits * (o.rate * share), o.adam_rate * share)
             if (step + 1) % o.log_every == 0 or step + 1 == stop:
                 loss, norms = float(torch.stack(seen).nanmean()), torch.stack(norms)
                 passed = int((~torch.isfinite(norms)).sum())
@@ -197,8 +199,8 @@ class Run:
                     step + 1, loss, norms.nanmean(), o.rate * share, time.time() - began,
                     ", %d batches passed over" % passed if passed else ""))
                 seen, norms = [], []
-                if not math.isfinite(loss):
-                    raise SystemExit("train.py: the loss is not finite at step %d" % (step + 1))
+                if not math.isfinite(loss) or 2 * passed > o.log_every:
+                    raise SystemExit("train.py: losses or gradients are not finite at step %d; nothing was saved" % (step + 1))
                 if self.out_of_time(began):
                     stop = step + 1
                     break
