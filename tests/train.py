@@ -19,7 +19,7 @@ except ImportError as e:
     sys.exit(0)
 from batches import BatchMaker, causal_scale  # noqa: E402
 from evaluate import forecast  # noqa: E402
-from features import after, echo, momentum  # noqa: E402
+from features import after, drift, echo, momentum  # noqa: E402
 from network import ROWS, Network, Shape, export_tensors  # noqa: E402
 from series import FAMILIES, FIRST_HOURLY, Draws, SeriesMaker  # noqa: E402
 from train import Run, options  # noqa: E402
@@ -98,7 +98,11 @@ def hourly_series_wander():
     maker = SeriesMaker(5120, torch.device("cpu"))
     maker.shares = tuple(float(i == FIRST_HOURLY) for i in range(len(FAMILIES)))
     values, _ = maker.make(draw, 400, torch.zeros(400, 1))
-    ways = np.array([after(v, 24) for v in values.double().numpy()])
+    values = values.double().numpy()
+    slow = np.array([drift(v, 24) for v in values if v.std() > 0])
+    check("a slow drift of hours goes on nearly as often as it ends", -0.2 < np.median(slow) < 0.05,
+          np.quantile(slow, (0.25, 0.5, 0.75)))
+    ways = np.array([after(v, 24) for v in values])
     ways = ways[np.isfinite(ways)]
     check("levels of hours that have gone far stay or come back, and seldom go on", len(ways) > 20 and
           -0.5 < np.median(ways) < 0.05 and np.mean(ways > 0.3) < 0.25, (len(ways), np.quantile(ways, (0.1, 0.5, 0.9))))
@@ -107,6 +111,12 @@ def hourly_series_wander():
     back = np.where(np.arange(3600) >= 2460, -50.0, 0.0)
     check("the way after a far move: none where it stays, back, none to tell",
           abs(after(noise + jump, 24)) < 0.05 and after(noise + jump + back, 24) < -0.9 and np.isnan(after(noise, 24)))
+    hours = np.arange(5112)
+    weather = np.repeat(np.random.RandomState(1).randn(213), 24)
+    year = np.sin(hours * 2 * np.pi / 8766)
+    found = [drift(v, 24) for v in (weather, 2 * year + weather, weather[:3000])]
+    check("the year drifts on, weather about a mean comes back, a short series has none to tell",
+          found[0] < -0.4 and found[1] > 0.2 and np.isnan(found[2]), found)
 
 
 def likeness(leader, follower, start):

@@ -54,6 +54,18 @@ def after(x, season):
     return np.mean(ways) if ways else np.nan
 
 
+def drift(x, season):
+    """Whether a slow drift goes on: how far the level goes to the second to fourth seven seasons from now for each unit that
+    the last 28 lay above the 56 before, beside what the last three come back (least squares). 0: it stays where it is; NaN
+    for a short series."""
+    level, rows = seasons(x, season).mean(1), []
+    for now in range(84, len(level) - 27, 4):
+        last, month, before = level[now - 3:now].mean(), level[now - 28:now].mean(), level[now - 84:now - 28].mean()
+        rows.append((last - month, month - before, level[now + 7:now + 28].mean() - last))
+    rows = np.array(rows)
+    return np.linalg.lstsq(rows[:, :2], rows[:, 2], rcond=None)[0][1] if len(rows) > 12 else np.nan
+
+
 def features(x, season):
     """Of one series: name -> number, or None for one that is constant or too short."""
     x = x[np.isfinite(x)]
@@ -71,7 +83,7 @@ def features(x, season):
         "unrest": np.log(step[half:].std() + 1e-12) - np.log(step[:half].std() + 1e-12),
         "line": 1 - line.var() / x.var(),
         "repeats": (step == 0).mean(), "momentum": momentum(x, season), "echo": echo(x, season),
-        "after": after(x, season),
+        "after": after(x, season), "drift": drift(x, season),
     }
 
 

@@ -329,10 +329,12 @@ class SeriesMaker:
         three = torch.where(slowest > 1.5, slowest, 5.0 * two)
         u = 2 * math.pi * (t / three + draw.uniform(n, 1))
         s3 = torch.sin(u) + draw.normal(n, 1) * 0.3 * torch.sin(2 * u + draw.uniform(n, 1) * 6)
-        use_three = (slowest > 1.5) & (draw.uniform(n, 1) < torch.where(often, 0.35, 0.5)) & ~plain
+        # What is measured more often than daily mostly follows the year, and leaves its course for days at most.
+        yearly = often & (slowest > 1.5) & draw.coin(0.6, n)
+        use_three = (slowest > 1.5) & (draw.uniform(n, 1) < torch.where(often, 0.35, 0.5)) & ~plain | yearly
         annual_swing = torch.where(use_three & draw.coin(0.4, n), 1 + draw.between(-0.7, 0.7, n) * torch.sin(u), 1.0)
         season = (s1 * annual_swing + s2 * use_two * torch.exp(0.6 * draw.normal(n, 1) - 0.4)) * seasonal
-        season = season + s3 * use_three * torch.exp(0.7 * draw.normal(n, 1) - 0.5 * often)
+        season = season + s3 * use_three * torch.exp(0.7 * draw.normal(n, 1) - 0.5 * often + 1.2 * yearly)
 
         # Cycles whose period wanders, bent so that they rise and fall at different paces.
         pace = draw.log_between(5, 80, n)
@@ -342,13 +344,14 @@ class SeriesMaker:
         cycle = torch.where(draw.coin(0.3, n), torch.exp(draw.between(0.5, 2, n) * cycle), cycle)
         cycle = unit(cycle, on) * torch.exp(0.6 * draw.normal(n, 1) - 0.3) * (draw.coin(0.12, n) & ~plain)
 
-        # What is measured more often than daily departs from its ways for days, weeks or months, as the weather does: it
-        # comes back at a pace, or by a power of time (fractional noise). Neither tells where it goes next.
-        power = torch.where(draw.coin(0.7, n), draw.between(-0.5, -0.05, n), 0.0)
-        days = torch.where(power < 0, draw.log_between(30, 1500, n), draw.log_between(3, 150, n))
+        # It departs from its ways as the weather does, the rest also for weeks or months: it comes back at a pace, or by a
+        # power of time (fractional noise). Neither tells where it goes next.
+        power = torch.where(draw.coin(0.7, n) & ~yearly, draw.between(-0.5, -0.05, n), 0.0)
+        days = torch.where(yearly, draw.log_between(0.5, 12, n), draw.log_between(3, 150, n))
+        days = torch.where(power < 0, draw.log_between(30, 1500, n), days)
         fade = torch.exp(power * torch.log1p(t / (one * draw.log_between(0.1, 2, n))) - t / (one * days))
         spell = wander(draw, fade, on) * torch.exp(0.7 * draw.normal(n, 1))
-        spell = spell * (draw.coin(0.6, n) & ~plain & often)
+        spell = spell * ((draw.coin(0.6, n) & ~plain | yearly) & often)
 
         size = torch.exp(0.8 * draw.normal(n, 1))
         noise_size = torch.exp((draw.normal(n, 1) * 0.9 - 1.1 + 0.3 * often).clamp(-3, 1))
@@ -357,7 +360,7 @@ class SeriesMaker:
         strength = torch.exp(0.9 * draw.normal(n, 1) + 0.7 * growing)
         apt = trendy * torch.where(plain, 0.4, 0.8) * torch.where(often, 0.5, 1.0)
         y = y + self.trend(draw, n, on, rising) * strength * (draw.uniform(n, 1) < apt)
-        walks = draw.uniform(n, 1) < torch.where(plain, 0.5, 0.2 + 0.3 * trendy + 0.3 * often)
+        walks = draw.uniform(n, 1) < torch.where(plain, 0.5, torch.where(yearly, 0.1, 0.2 + 0.3 * trendy + 0.3 * often))
         noise_size = torch.where(plain & walks & draw.coin(0.6, n), 0.1 * noise_size, noise_size)
         # A drift of much of a deviation a step makes thousands of steps a straight line, and hardly a real series of hours or
         # days is one: there it goes as far as the walk wanders, or less. Levels of hours that went far seldom go on.
