@@ -196,9 +196,9 @@ def training_goes_on(folder):
           "nan" not in run.stdout, run.stdout)
     first, said = train(folder + "/parts", "--steps", "60", "--stop", "30")
     check("a run stops where it is told", len(first) == 3, said)
-    second, said = train(folder + "/parts", "--steps", "60", "--resume", folder + "/parts/state.pt")
+    second, said = train(folder + "/parts", "--steps", "60", "--resume", folder + "/parts/state.pt", "--save-every", "20")
     parts = first + second
-    check("a run in two parts has the losses of one", len(parts) == 6 and
+    check("a run in two parts, saved in between, has the losses of one", len(parts) == 6 and
           all(abs(a - b) < 0.01 * b for a, b in zip(parts, whole)), (parts, whole, said))
     with open(folder + "/parts/loss.csv", newline="") as f:
         steps = [row["step"] for row in csv.DictReader(f)]
@@ -226,12 +226,13 @@ def overflow_is_passed_over(folder):
     check("batches that overflow leave the matrices as they are, the next one moves them",
           len(before) == 4 and all(torch.equal(p, begin[n]) and not torch.equal(p, now[n]) for n, p in before.items()))
     check("and all stays finite", all(torch.isfinite(p).all() for p in now.values()))
-    broken = 4
+    run.first, broken = 0, 4
     try:
         run.train()
         check("a run that overflows all the time ends", False)
     except SystemExit as e:
-        check("a run that overflows all the time ends", "not finite at step 4; nothing was saved" in str(e), e)
+        check("a run that overflows all the time ends", "not finite at step 4; what was saved before stays" in str(e) and
+              torch.load(folder + "/over/state.pt")["step"] == 4, e)
 
 
 def toto_forecasts_alike(folder, toto):

@@ -41,11 +41,15 @@ def options():
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     p.add_argument("--no-compile", action="store_true")
     p.add_argument("--log-every", type=int, default=100)
+    p.add_argument("--save-every", type=int, default=0, help="save not only at the end; a multiple of --log-every")
     p.add_argument("--eval-every", type=int, default=0)
     p.add_argument("--series", action="append", default=[], metavar="DIR", help="series folder to score")
     p.add_argument("--ett", action="append", default=[], metavar="CSV", help="ETT file whose validation rows to score")
     p.add_argument("--scores", metavar="FILE", help="write the scores of each series here, at the end")
-    return p.parse_args()
+    o = p.parse_args()
+    if o.save_every % o.log_every:
+        p.error("--save-every %d is no multiple of --log-every %d" % (o.save_every, o.log_every))
+    return o
 
 
 # ---- Optimiser -------------------------------------------------------------------------------------------
@@ -200,15 +204,18 @@ class Run:
                     ", %d batches passed over" % passed if passed else ""))
                 seen, norms = [], []
                 if not math.isfinite(loss) or 2 * passed > o.log_every:
-                    raise SystemExit("train.py: losses or gradients are not finite at step %d; nothing was saved" % (step + 1))
+                    raise SystemExit("train.py: losses or gradients are not finite at step %d; what was saved before stays" %
+                                     (step + 1))
                 if self.out_of_time(began):
                     stop = step + 1
                     break
+                if o.save_every and (step + 1) % o.save_every == 0 and step + 1 < stop:
+                    self.save(step + 1, history)
+                    history = []
             if o.eval_every and (step + 1) % o.eval_every == 0 and step + 1 < stop:
                 self.evaluate()
         self.evaluate(o.scores)
-        if self.rank == 0:
-            self.save(stop, history)
+        self.save(stop, history)
 
     def out_of_time(self, began):
         """Whether the first process's time is over: all must stop at one step."""
@@ -234,6 +241,9 @@ class Run:
                 csv.writer(f).writerows([("folder", "unique_id", "rel_mase", "rel_wql", "coverage")] + rows)
 
     def save(self, step, history):
+        """Leaves state.pt, model/ and, with the losses since the last time, loss.csv."""
+        if self.rank:
+            return
         os.makedirs(self.o.out, exist_ok=True)
         path = os.path.join(self.o.out, "state.pt")
         torch.save({"step": step, "network": self.network.state_dict(), "optimiser": self.optimiser.state()}, path + ".part")
@@ -241,6 +251,7 @@ class Run:
         with open(os.path.join(self.o.out, "loss.csv"), "a" if self.first else "w", newline="") as f:
             csv.writer(f).writerows(([] if self.first else [("step", "loss")]) + history)
         write_checkpoint(self.network, os.path.join(self.o.out, "model"))
+        self.first = step
 
     def resume(self, path):
         state = torch.load(path, map_location=self.device)
