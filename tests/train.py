@@ -241,7 +241,7 @@ def toto_forecasts_alike(folder, toto):
     network = Network(SHAPE)
     network.load_state_dict(torch.load(folder + "/whole/state.pt", map_location="cpu")["network"])
     tensors = export_tensors(network)
-    parameters = sum(t.numel() for name, t in tensors.items() if not name.endswith("_tau"))
+    parameters = sum(p.numel() for p in network.parameters())
     check("toto finds the export usable", "usable: yes" in say and "parameters: %d\n" % parameters in say, say)
     biases = [tensors["transformer.layers.%d.attn.in_proj.bias" % n].view(3, SHAPE.heads, 2, -1)[1] for n in range(4)]
     check("keys have a bias where positions turn them, and nowhere else", all(

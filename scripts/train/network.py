@@ -79,16 +79,18 @@ class Layer(nn.Module):
         self.heads, self.head, self.over_variates = shape.heads, shape.head, shape.is_variate_layer(n)
         self.tau_attn, self.tau_mlp = shape.tau(n)
         self.wq, self.wk, self.wv, self.wo = (weight(d, d) for _ in range(4))
-        self.bq, self.bv, self.bo = (nn.Parameter(torch.zeros(d)) for _ in range(3))
+        self.bq, self.bk, self.bv, self.bo = (nn.Parameter(torch.zeros(d)) for _ in range(4))
         # A bias of keys that no position turns shifts all scores of a query alike, which softmax takes out: with no
-        # gradient but rounding it wandered off, until bfloat16 held no more of the key beside it.
-        self.bk = None if self.over_variates else nn.Parameter(torch.zeros(d // 2))
+        # gradient but rounding it wandered off, until bfloat16 held no more of the key beside it. It has no part.
+        turned = torch.zeros(self.heads, self.head)
+        turned[:, :0 if self.over_variates else self.head // 2] = 1
+        self.register_buffer("turned", turned.flatten(), persistent=False)
         self.per_dim_scale = nn.Parameter(torch.zeros(self.head))
         self.w_gate, self.w_silu, self.w_down = weight(shape.d_ff, d), weight(shape.d_ff, d), weight(d, shape.d_ff)
 
     def key_bias(self):
-        """Bias of the keys [d], None over variates: in the half of each head that positions turn."""
-        return None if self.bk is None else F.pad(self.bk.view(self.heads, self.head // 2), (0, self.head // 2)).flatten()
+        """Bias of the keys [d]: in the half of each head that positions turn, nowhere over variates."""
+        return self.bk * self.turned
 
     def attend(self, x, masks, rotary):
         rows, tokens, d = x.shape
@@ -200,10 +202,10 @@ def export_tensors(network):
     d = s.width
     mlp("patch_proj", network.patch_proj, math.sqrt(2 * s.patch), math.sqrt(4 * d), math.sqrt(2 * s.patch))
     for n, layer in enumerate(network.layers):
-        name, bk = "transformer.layers.%d." % n, layer.key_bias()
+        name = "transformer.layers.%d." % n
         out[name + "attn_tau"], out[name + "mlp_tau"] = (torch.tensor(t) for t in s.tau(n))
         linear(name + "attn.in_proj", torch.cat((layer.wq, layer.wk, layer.wv)),
-               torch.cat((layer.bq, torch.zeros_like(layer.bq) if bk is None else bk, layer.bv)), math.sqrt(d))
+               torch.cat((layer.bq, layer.key_bias(), layer.bv)), math.sqrt(d))
         linear(name + "attn.out_proj", layer.wo, layer.bo, math.sqrt(d))
         out[name + "attn._pds.per_dim_scale"] = layer.per_dim_scale.detach()
         linear(name + "ffn.fc1", torch.cat((layer.w_gate, layer.w_silu)), None, math.sqrt(d))
