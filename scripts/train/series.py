@@ -8,6 +8,7 @@ noise with their impulse response, so nothing loops over time.
 Sources of the ingredients: exponential smoothing in innovation form (Hyndman, Koehler, Ord, Snyder 2008), ARIMA (Box,
 Jenkins 1970), fractional noise (Hosking 1981), Gaussian processes as priors of series (Ansari et al. 2024, KernelSynth).
 """
+import collections
 import math
 
 import torch
@@ -33,13 +34,18 @@ FAMILIES = (
     # any period
     ((-1, 0, 0), 0.50, (0.09, 0.08, 0.08, 0.06, 0.05)),
 )
-FIRST_DAILY, FIRST_HOURLY, ANY = 4, 6, 12
+MONTHLY, FIRST_DAILY, FIRST_HOURLY, ANY = 2, 4, 6, 12
 LONG_PERIOD = 20  # steps; longer ones have a shape of many parts, as a day of hours has
 PLAIN = 0.15  # share of series of few parts
 LENGTHS = (320, 640, 1280, 2560, 5120)
 SHORT_PERIODS = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 12.0, 24.0)
 # Days and business days of the months of 28 years, over their means: many monthly totals follow them.
 MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+
+
+# What families are, each bool [n, 1]: often: measured more often than daily; growing: counted by weeks, months and quarters,
+# which mostly grow.
+Kind = collections.namedtuple("Kind", "monthly economic growing daily often")
 
 
 class Draws:
@@ -295,6 +301,11 @@ class SeriesMaker:
         fast = torch.where(too_long, torch.where(draw.coin(0.5, n), spare, torch.zeros_like(fast)), fast)
         return family, fast, slow * ~too_long, slowest * ~too_long
 
+    def kind(self, family):
+        economic = self.trendiness[family] > 0.55
+        return Kind(monthly=family == MONTHLY, economic=economic, growing=economic & (family > 0),
+                    daily=(family >= FIRST_DAILY) & (family < FIRST_HOURLY), often=(family >= FIRST_HOURLY) & (family < ANY))
+
     def make(self, draw, n, start=None):
         """n series: values [n, T] and first step [n, 1]. Values before the first step mean nothing."""
         t, steps = self.t, self.steps
@@ -303,11 +314,8 @@ class SeriesMaker:
         self.life = steps - start
         self.x = ((t - start) / self.life).clamp_min(0)
         family, fast, slow, slowest = self.draw_periods(draw, n)
-        trendy = self.trendiness[family]
-        economic = trendy > 0.55
-        daily = (family >= FIRST_DAILY) & (family < FIRST_HOURLY)
-        often = (family >= FIRST_HOURLY) & (family < ANY)  # measured more often than daily
-        growing = economic & (family > 0)  # what is counted by weeks, months and quarters mostly grows
+        trendy, kind = self.trendiness[family], self.kind(family)
+        daily, often, growing = kind.daily, kind.often, kind.growing
         rising = torch.where(growing, 0.88, torch.where(often, 0.5, 0.58))
         plain = draw.coin(PLAIN, n)
         seasonal = (fast > 1.5) & (draw.uniform(n, 1) < torch.where(plain, 0.5, 0.85))
@@ -383,8 +391,8 @@ class SeriesMaker:
         y = y + s1 * s2 * draw.between(0.2, 1.0, n) * (seasonal & use_two & draw.coin(0.15, n))
 
         y = torch.where(plain, y, self.events(draw, n, y, on, often))
-        y = self.link(draw, n, y, on, family, economic, growing, seasonal, often)
-        y = torch.where(draw.uniform(n, 1) < torch.where(economic, 0.03, torch.where(often, 0.5, 0.1)), -y, y)
+        y = self.link(draw, n, y, on, kind, seasonal)
+        y = torch.where(draw.uniform(n, 1) < torch.where(kind.economic, 0.03, torch.where(often, 0.5, 0.1)), -y, y)
         y = y * torch.exp(2.0 * draw.normal(n, 1))
         return y.nan_to_num(0, 0, 0).clamp(-1e12, 1e12), start
 
@@ -414,12 +422,12 @@ class SeriesMaker:
         low = low + (often & draw.coin(0.3, n)) * draw.log_between(0.002, 0.3, n) * rest
         return torch.where(draw.uniform(n, 1) < torch.where(often, 0.08, 0.03), torch.where(stop, low, y), y)
 
-    def link(self, draw, n, y, on, family, economic, growing, seasonal, often):
+    def link(self, draw, n, y, on, kind, seasonal):
         """What is measured of the process: itself, its exponential, what is above zero, a share, counts, sums, rounded."""
         t = self.t
         z = unit(y, on).nan_to_num(0, 0, 0)
-        spread = torch.where(growing, draw.log_between(0.1, 1.5, n), draw.log_between(0.04, 1.3, n))
-        spread = torch.where(often, spread.clamp_max(0.7), spread)
+        spread = torch.where(kind.growing, draw.log_between(0.1, 1.5, n), draw.log_between(0.04, 1.3, n))
+        spread = torch.where(kind.often, spread.clamp_max(0.7), spread)
         grown = torch.exp((z * spread).clamp(-8, 8))
         level = draw.between(1.5, 12, n)
         shifted = torch.relu(z - draw.normal(n, 1))
@@ -433,16 +441,17 @@ class SeriesMaker:
         rise = torch.relu(z + draw.between(-1, 3, n)) * torch.exp(draw.between(-3, 3, n) * self.x)
         total = torch.cumsum(rise * on, 1)
         total = total / total.amax(1, keepdim=True).clamp_min(1e-6)
-        kind = draw.pick((0.35, 0.15, 0.27, 0.035, 0.035, 0.075, 0.035, 0.025, 0.025), n)
-        kind = torch.where(economic & (draw.uniform(n, 1) < torch.where(growing, 0.45, 0.3)), torch.full_like(kind, 2), kind)
-        kind = torch.where(economic & (kind > 5) & draw.coin(0.6, n), torch.ones_like(kind), kind)
-        kind = torch.where(often & (kind == 8) & draw.coin(0.85, n), torch.zeros_like(kind), kind)  # sums of hours are rare
+        how = draw.pick((0.35, 0.15, 0.27, 0.035, 0.035, 0.075, 0.035, 0.025, 0.025), n)
+        grows = kind.economic & (draw.uniform(n, 1) < torch.where(kind.growing, 0.45, 0.3))
+        how = torch.where(grows, torch.full_like(how, 2), how)
+        how = torch.where(kind.economic & (how > 5) & draw.coin(0.6, n), torch.ones_like(how), how)
+        how = torch.where(kind.often & (how == 8) & draw.coin(0.85, n), torch.zeros_like(how), how)  # sums of hours are rare
         for i, other in enumerate((z + level, grown, shifted, share, counts, intermittent, clipped, total), 1):
-            y = torch.where(kind == i, other, y)
+            y = torch.where(how == i, other, y)
         # Months have unequal lengths and business days.
         step = (t + torch.floor(draw.uniform(n, 1) * 336)).long() % 336
         calendar = torch.where(draw.coin(0.6, n), self.month_days[step], self.month_business[step])
-        monthly = (family == 2) & seasonal & draw.coin(0.3, n)
+        monthly = kind.monthly & seasonal & draw.coin(0.3, n)
         scale = (y.abs() * on).sum(1, keepdim=True) / on.sum(1, keepdim=True)
         y = torch.where(monthly, y + calendar * scale, y)
         _, _, deviation = centred(y, on)
