@@ -207,8 +207,7 @@ def training_goes_on(folder):
 
 def overflow_is_passed_over(folder):
     """A run from a state whose gradients are not finite on two batches, then on all."""
-    sys.argv = ["train.py", "--out", folder + "/over", "--steps", "60"] + TINY
-    run = Run(options())
+    run = Run(options(["--out", folder + "/over", "--steps", "60"] + TINY))
     run.resume(folder + "/whole/state.pt")
     run.first, run.o.steps, before = 0, 4, {}
 
@@ -219,7 +218,7 @@ def overflow_is_passed_over(folder):
             before.update((n, p.clone()) for n, p in run.network.named_parameters() if n.endswith("w_gate"))
         return torch.ones(())
 
-    run.gradients, run.o.log_every, broken = gradients, 4, 2
+    run.gradients, broken = gradients, 2
     begin = {n: p.clone() for n, p in run.network.named_parameters()}
     run.train()
     now = dict(run.network.named_parameters())

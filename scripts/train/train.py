@@ -15,7 +15,7 @@ from export import write_checkpoint
 from network import LEVELS, Network, Shape, rotary_tables
 
 
-def options():
+def options(arguments=None):
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--out", required=True, help="folder for model/, state.pt and loss.csv")
     p.add_argument("--resume", metavar="FILE", help="a state.pt to go on from, with the same other options")
@@ -46,7 +46,7 @@ def options():
     p.add_argument("--series", action="append", default=[], metavar="DIR", help="series folder to score")
     p.add_argument("--ett", action="append", default=[], metavar="CSV", help="ETT file whose validation rows to score")
     p.add_argument("--scores", metavar="FILE", help="write the scores of each series here, at the end")
-    o = p.parse_args()
+    o = p.parse_args(arguments)
     if o.save_every % o.log_every:
         p.error("--save-every %d is no multiple of --log-every %d" % (o.save_every, o.log_every))
     return o
@@ -202,8 +202,9 @@ class Run:
                 self.say("step %d loss %.5f norm %.3f rate %.2e %.1f s%s" % (
                     step + 1, loss, norms.nanmean(), o.rate * share, time.time() - began,
                     ", %d batches passed over" % passed if passed else ""))
+                overflows = not math.isfinite(loss) or 2 * passed > len(norms)
                 seen, norms = [], []
-                if not math.isfinite(loss) or 2 * passed > o.log_every:
+                if overflows:
                     raise SystemExit("train.py: losses or gradients are not finite at step %d; what was saved before stays" %
                                      (step + 1))
                 if self.out_of_time(began):
