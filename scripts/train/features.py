@@ -41,16 +41,24 @@ def echo(x, season):
     return correlation(rest, season) if season > 4 and len(z) > 28 else np.nan
 
 
+def origins(x, season, every):
+    """The levels of 84 seasons up to an origin and the mean level of the second to fourth seven seasons from it, for origins
+    `every` so many seasons."""
+    level = seasons(x, season).mean(1)
+    for now in range(84, len(level) - 27, every):
+        yield level[now - 84:now], level[now + 7:now + 28].mean()
+
+
 def after(x, season):
     """Where a level goes that has just gone far: the mean of its way in the second to fourth seven seasons after a move of
     more than four deviations of the seasons before, in lengths of that move. 0: it stays, -1: it is back; NaN where none
     is."""
-    level, ways = seasons(x, season).mean(1), []
-    for now in range(84, len(level) - 27):
-        before = level[now - 84:now - 12]
-        move = level[now - 1] - np.median(before)
-        if abs(move) > 4 * before.std() and abs(level[now - 1] - level[now - 2]) < 0.15 * abs(move):
-            ways.append((level[now + 7:now + 28].mean() - level[now - 1]) / move)
+    ways = []
+    for past, ahead in origins(x, season, 1):
+        before = past[:72]
+        move = past[-1] - np.median(before)
+        if abs(move) > 4 * before.std() and abs(past[-1] - past[-2]) < 0.15 * abs(move):
+            ways.append((ahead - past[-1]) / move)
     return np.mean(ways) if ways else np.nan
 
 
@@ -58,10 +66,10 @@ def drift(x, season):
     """Whether a slow drift goes on: how far the level goes to the second to fourth seven seasons from now for each unit that
     the last 28 lay above the 56 before, beside what the last three come back (least squares). 0: it stays where it is; NaN
     for a short series."""
-    level, rows = seasons(x, season).mean(1), []
-    for now in range(84, len(level) - 27, 4):
-        last, month, before = level[now - 3:now].mean(), level[now - 28:now].mean(), level[now - 84:now - 28].mean()
-        rows.append((last - month, month - before, level[now + 7:now + 28].mean() - last))
+    rows = []
+    for past, ahead in origins(x, season, 4):
+        last, month, before = past[-3:].mean(), past[-28:].mean(), past[:-28].mean()
+        rows.append((last - month, month - before, ahead - last))
     rows = np.array(rows)
     return np.linalg.lstsq(rows[:, :2], rows[:, 2], rcond=None)[0][1] if len(rows) > 12 else np.nan
 

@@ -337,7 +337,7 @@ class SeriesMaker:
         three = torch.where(slowest > 1.5, slowest, 5.0 * two)
         u = 2 * math.pi * (t / three + draw.uniform(n, 1))
         s3 = torch.sin(u) + draw.normal(n, 1) * 0.3 * torch.sin(2 * u + draw.uniform(n, 1) * 6)
-        # What is measured more often than daily mostly follows the year, and leaves its course for days at most.
+        # What is measured more often than daily mostly follows the year.
         yearly = often & (slowest > 1.5) & draw.coin(0.6, n)
         use_three = (slowest > 1.5) & (draw.uniform(n, 1) < torch.where(often, 0.35, 0.5)) & ~plain | yearly
         annual_swing = torch.where(use_three & draw.coin(0.4, n), 1 + draw.between(-0.7, 0.7, n) * torch.sin(u), 1.0)
@@ -352,8 +352,9 @@ class SeriesMaker:
         cycle = torch.where(draw.coin(0.3, n), torch.exp(draw.between(0.5, 2, n) * cycle), cycle)
         cycle = unit(cycle, on) * torch.exp(0.6 * draw.normal(n, 1) - 0.3) * (draw.coin(0.12, n) & ~plain)
 
-        # It departs from its ways as the weather does, the rest also for weeks or months: it comes back at a pace, or by a
-        # power of time (fractional noise). Neither tells where it goes next.
+        # What is measured more often than daily departs from its ways as the weather does: where it follows the year, for days;
+        # elsewhere also for weeks or months. It comes back at a pace, or by a power of time (fractional noise). Neither tells
+        # where it goes next.
         power = torch.where(draw.coin(0.7, n) & ~yearly, draw.between(-0.5, -0.05, n), 0.0)
         days = torch.where(yearly, draw.log_between(0.5, 12, n), draw.log_between(3, 150, n))
         days = torch.where(power < 0, draw.log_between(30, 1500, n), days)
